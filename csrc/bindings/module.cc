@@ -1,0 +1,35 @@
+// The compiled module qmpi._core. One binding file per header of the core; each only refuses bad input, releases the GIL and calls.
+#include <nanobind/nanobind.h>
+#include <nanobind/stl/string.h>
+
+#include "runtime/philox.h"
+#include "store/error.h"
+
+namespace nb = nanobind;
+
+namespace qmpi {
+void bind_kernels(nb::module_& m);
+void bind_gates(nb::module_& m);
+void bind_session(nb::module_& m);
+}  // namespace qmpi
+
+NB_MODULE(_core, m) {
+  m.doc() = "The C++ core of qmpi: kernels, gate table, store, mailboxes and sessions.";
+  nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const qmpi::Error& error) {
+      const nb::object kind = nb::module_::import_("qmpi.errors").attr(error.kind());
+      PyErr_SetObject(kind.ptr(), nb::str(error.what()).ptr());
+    }
+  });
+  qmpi::bind_kernels(m);
+  qmpi::bind_gates(m);
+  qmpi::bind_session(m);
+  m.def(
+      "uniform_draw",
+      [](std::uint64_t seed, bool protocol, int rank, std::uint64_t number, std::uint64_t position) {
+        return qmpi::uniform_draw(seed, protocol ? qmpi::Stream::protocol : qmpi::Stream::user, rank, number, position);
+      },
+      nb::arg("seed"), nb::arg("protocol"), nb::arg("rank"), nb::arg("number"), nb::arg("position"));
+}

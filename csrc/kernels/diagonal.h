@@ -1,0 +1,57 @@
+// Diagonal gates: every amplitude is multiplied by a factor that its own index chooses, and amplitudes whose factor is 1 are
+// not visited. It does not know which gate of the table the factors come from.
+#pragma once
+
+#include "kernels/lanes.h"
+
+namespace qmpi::QMPI_ISA {
+
+// psi[i] *= d where the bits of i in `fixed` are exactly those of `ones`. Fixed bits inside a register choose among its lanes.
+template <class Real>
+void phase(Amplitude<Real>* psi, Index size, Index fixed, Index ones, Coefficient d) {
+  if (d == 1.0) return;
+  with_lanes<Real>(size, [&](auto lanes) {
+    using Pack = Lanes<Real, lanes>;
+    constexpr Index in_register = lanes - 1;
+    const Factor<Real, lanes> factor(d);
+    const auto chosen = Pack::where([&](Index lane) { return ((lane ^ ones) & fixed & in_register) == 0; });
+    Amplitude<Real>* first = psi + (ones & ~in_register);
+    for_each_pack<lanes>(size, fixed & ~in_register, prefetch(first), [&](Index i) {
+      const Pack a = Pack::load(first + i);
+      Pack{chosen ? (a * factor).v : a.v}.store(first + i);
+    });
+  });
+}
+
+// out[i] = in[i] * (bit `target` (a mask) of i ? d1 : d0) where all controls are 1; out may be in.
+template <class Real>
+void two_phases(Amplitude<Real>* out, const Amplitude<Real>* in, Index size, Index target, Index controls, Coefficient d0,
+                Coefficient d1) {
+  out += controls;
+  in += controls;
+  if (target < full<Real> && lowest(controls | size) >= full<Real>) {
+    using Pack = Lanes<Real, full<Real>>;
+    const auto factor = Factor<Real, full<Real>>::per_lane([&](Index lane) { return lane & target ? d1 : d0; });
+    for_each_pack<full<Real>>(size, controls, prefetch(in),
+                              [&](Index i) { (Pack::load(in + i) * factor).store(out + i); });
+    return;
+  }
+  with_lanes<Real>(lowest(target | controls), [&](auto lanes) {
+    using Pack = Lanes<Real, lanes>;
+    const Factor<Real, lanes> f0(d0), f1(d1);
+    for_each_pack<lanes>(size, target | controls, prefetch(in, in + target), [&](Index i) {
+      (Pack::load(in + i) * f0).store(out + i);
+      (Pack::load(in + target + i) * f1).store(out + target + i);
+    });
+  });
+}
+
+// diag(d0, d1) on the bit `target` (a mask).
+template <class Real>
+void diagonal(Amplitude<Real>* psi, Index size, Index target, Index controls, Coefficient d0, Coefficient d1) {
+  if (d0 == 1.0) return phase(psi, size, target | controls, target | controls, d1);
+  if (d1 == 1.0) return phase(psi, size, target | controls, controls, d0);
+  two_phases(psi, psi, size, target, controls, d0, d1);
+}
+
+}  // namespace qmpi::QMPI_ISA

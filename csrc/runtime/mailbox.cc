@@ -1,0 +1,345 @@
+#include "runtime/mailbox.h"
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <new>
+
+namespace qmpi {
+namespace {
+
+constexpr std::int64_t spin_us = 2;
+
+std::int64_t now_us() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC, &time);
+  return time.tv_sec * 1'000'000 + time.tv_nsec / 1000;
+}
+
+void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen, std::int64_t microseconds) {
+  const timespec timeout{microseconds / 1'000'000, microseconds % 1'000'000 * 1000};
+  syscall(SYS_futex, &word, FUTEX_WAIT, seen, &timeout, nullptr, 0);
+}
+
+// The waiter sets `asleep` before it looks a last time, the ringer changes the state before it looks at `asleep`.
+void ring(RankRecord& rank) {
+  rank.bell += 1;
+  if (rank.asleep) syscall(SYS_futex, &rank.bell, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+}
+
+bool carries_qubits(Verb verb) { return verb == Verb::copy || verb == Verb::move || verb == Verb::unmove; }
+
+}  // namespace
+
+Mailboxes::Mailboxes(std::shared_ptr<Arena> arena, int rank, Steps steps)
+    : arena_(std::move(arena)), rank_(rank), steps_(std::move(steps)) {}
+
+Posting& Mailboxes::create(Verb verb, int peer, std::uint32_t context, int tag, std::uint32_t count, Patience& patience) {
+  const bool raw_bytes = verb == Verb::bytes || verb == Verb::note;
+  const std::uint64_t payload = raw_bytes ? count : count * (2 * sizeof(QubitId) + 2);
+  const std::uint64_t header = (sizeof(Posting) + 63) / 64 * 64;
+  const Block block = arena_->take(header + payload, 0, patience);
+  Posting& posting = *new (arena_->at<char>(block.offset)) Posting{};
+  posting.phase = Phase::raw;
+  posting.holders = 1;
+  posting.verb = verb;
+  posting.owner = rank_;
+  posting.peer = peer;
+  posting.context = context;
+  posting.tag = tag;
+  posting.count = count;
+  posting.block = block;
+  return posting;
+}
+
+void Mailboxes::discard(Posting& posting, Patience& patience) {
+  if (--posting.holders == 0) {
+    const Block block = posting.block;
+    arena_->give(block, block.capacity, patience);
+  }
+}
+
+std::span<char> Mailboxes::bytes(Posting& posting) const {
+  return {reinterpret_cast<char*>(&posting) + (sizeof(Posting) + 63) / 64 * 64, posting.count};
+}
+
+std::span<QubitId> Mailboxes::qubits(Posting& posting) const {
+  return {reinterpret_cast<QubitId*>(bytes(posting).data()), posting.count};
+}
+
+std::span<QubitId> Mailboxes::cargo(Posting& posting) const { return {qubits(posting).data() + posting.count, posting.count}; }
+
+std::span<std::uint8_t> Mailboxes::bits(Posting& posting) const {
+  return {reinterpret_cast<std::uint8_t*>(cargo(posting).data() + posting.count), 2 * posting.count};
+}
+
+// --- matching ------------------------------------------------------------------------------------------------------------------
+
+bool Mailboxes::fits(const Posting& receive, const Posting& message) const {
+  return receive.context == message.context && (receive.peer == any_source || receive.peer == message.owner) &&
+         (receive.tag == any_tag || receive.tag == message.tag) &&
+         (receive.operation == 0 || receive.operation == message.operation);
+}
+
+Failure Mailboxes::refusal(const Posting& receive, const Posting& message) const {
+  if (message.verb == Verb::note) return Failure::none;  // delivered: it makes the receive fail with its text
+  if (message.verb != receive.verb) return Failure::other_verb;
+  if (!receive.capacity_is_free && message.count > receive.count) return Failure::truncated;
+  return Failure::none;
+}
+
+void Mailboxes::append(Offset& list, Posting& posting) {
+  posting.next = 0;
+  Offset* end = &list;
+  while (*end != 0) end = &at(*end)->next;
+  *end = arena_->offset_of(&posting);
+}
+
+void Mailboxes::prepend(Offset& list, Posting& posting) {
+  posting.next = list;
+  list = arena_->offset_of(&posting);
+}
+
+void Mailboxes::unlink(Offset& list, Posting& posting) {
+  Offset* link = &list;
+  while (at(*link) != &posting) link = &at(*link)->next;
+  *link = posting.next;
+}
+
+void Mailboxes::complete(Posting& posting, Phase phase) {
+  RankRecord& owner = arena_->rank(posting.owner);
+  posting.phase = phase;  // from here on the owner may free it
+  ring(owner);
+}
+
+// Room for a message in the receiver's buffer of S qubits.
+bool Mailboxes::has_room(const RankRecord& box, const Posting& message) const {
+  return !carries_qubits(message.verb) || box.held + static_cast<std::int32_t>(message.count) <= arena_->settings().epr_buffer;
+}
+
+void Mailboxes::hold(RankRecord& box, const Posting& message) {
+  if (!carries_qubits(message.verb)) return;
+  box.held += static_cast<std::int32_t>(message.count);
+  box.peak_held = std::max(box.peak_held, box.held);
+}
+
+// The first posted receive for the message, unlinked; those that cannot take it fail on the way and the message goes on.
+Posting* Mailboxes::take_receive(RankRecord& box, const Posting& message) {
+  for (Offset offset = box.posted; offset != 0;) {
+    Posting& candidate = *at(offset);
+    offset = candidate.next;
+    if (candidate.verb == Verb::epr || !fits(candidate, message)) continue;
+    unlink(box.posted, candidate);
+    const Failure failure = refusal(candidate, message);
+    if (failure == Failure::none) return &candidate;
+    candidate.failure = failure;
+    candidate.failed_count = static_cast<std::int32_t>(message.count);
+    complete(candidate, Phase::failed);
+  }
+  return nullptr;
+}
+
+void Mailboxes::finish_match(Posting& message, Posting& receive) {
+  if (message.verb == Verb::note) {
+    receive.failure = Failure::abandoned;
+  } else {
+    steps_.deliver(message, receive);
+  }
+  receive.match = arena_->offset_of(&message);
+  complete(receive, receive.failure == Failure::none ? Phase::done : Phase::failed);
+}
+
+bool Mailboxes::send(Posting& message, Patience& patience) {
+  RankRecord& box = arena_->rank(message.peer);
+  Posting* receive;
+  bool reserved = false;
+  {
+    Guard guard(box.mutex, patience);
+    receive = take_receive(box, message);
+    if (!receive) {
+      reserved = has_room(box, message);
+      if (reserved) hold(box, message);
+      if (!reserved) append(box.unexpected, message);
+    }
+  }
+  if (!receive && !reserved) return false;
+  try {
+    steps_.pack(message);
+  } catch (const Error&) {  // nothing happened: the receive is pending again, first in its place
+    Guard guard(box.mutex, patience);
+    if (reserved) box.held -= static_cast<std::int32_t>(message.count);
+    if (receive) prepend(box.posted, *receive);
+    throw;
+  }
+  message.phase = Phase::packed;
+  if (!receive) {
+    Guard guard(box.mutex, patience);
+    receive = take_receive(box, message);  // posted while the message was being packed
+    if (!receive) append(box.unexpected, message);
+    if (receive && reserved && carries_qubits(message.verb)) box.held -= static_cast<std::int32_t>(message.count);
+  }
+  if (receive) finish_match(message, *receive);
+  return true;
+}
+
+void Mailboxes::receive(Posting& receive, Patience& patience) {
+  RankRecord& box = arena_->rank(rank_);
+  Posting* message = nullptr;
+  receive.phase = Phase::pending;
+  {
+    Guard guard(box.mutex, patience);
+    for (Offset offset = box.unexpected; offset != 0; offset = at(offset)->next)
+      if (fits(receive, *at(offset))) {
+        message = at(offset);
+        break;
+      }
+    if (!message) return append(box.posted, receive);
+    receive.failure = refusal(receive, *message);
+    receive.failed_count = static_cast<std::int32_t>(message->count);
+    if (receive.failure != Failure::none) {
+      receive.phase = Phase::failed;
+      return;
+    }
+    if (message->phase == Phase::packed) {
+      unlink(box.unexpected, *message);
+      if (carries_qubits(message->verb)) box.held -= static_cast<std::int32_t>(message->count);
+    }
+  }
+  // A raw message stays listed while it is packed: only this rank takes anything out of its mailbox, and if it does not fit into
+  // memory nothing has changed.
+  if (message->phase == Phase::raw) {
+    steps_.pack(*message);
+    {
+      Guard guard(box.mutex, patience);
+      unlink(box.unexpected, *message);
+    }
+    complete(*message, Phase::done);
+  }
+  finish_match(*message, receive);
+  pack_waiting(patience);
+}
+
+// Messages that waited for room in this rank's buffer, oldest first.
+void Mailboxes::pack_waiting(Patience& patience) {
+  RankRecord& box = arena_->rank(rank_);
+  for (;;) {
+    Posting* next = nullptr;
+    {
+      Guard guard(box.mutex, patience);
+      for (Offset offset = box.unexpected; offset != 0 && !next; offset = at(offset)->next)
+        if (at(offset)->phase == Phase::raw) next = at(offset);
+      if (!next || !has_room(box, *next)) return;
+      hold(box, *next);
+    }
+    try {
+      steps_.pack(*next);
+    } catch (const Error&) {  // it waits on: the receive that takes it will try again and report
+      Guard guard(box.mutex, patience);
+      box.held -= static_cast<std::int32_t>(next->count);
+      return;
+    }
+    // The sender's request sees `packed` as its end; the mailbox keeps the message.
+    next->phase = Phase::packed;
+    ring(arena_->rank(next->owner));
+  }
+}
+
+// prepare_epr: both sides post in the mailbox of the lower rank, so that one lock orders them.
+void Mailboxes::meet(Posting& mine, Patience& patience) {
+  RankRecord& box = arena_->rank(std::min(mine.owner, mine.peer));
+  Posting* other = nullptr;
+  mine.phase = Phase::pending;
+  {
+    Guard guard(box.mutex, patience);
+    for (Offset offset = box.posted; offset != 0 && !other; offset = at(offset)->next) {
+      Posting& candidate = *at(offset);
+      if (candidate.verb == Verb::epr && candidate.context == mine.context && candidate.tag == mine.tag &&
+          candidate.owner == mine.peer && candidate.peer == mine.owner)
+        other = &candidate;
+    }
+    if (!other) return append(box.posted, mine);
+    unlink(box.posted, *other);
+  }
+  if (mine.count != other->count) {
+    mine.failure = other->failure = Failure::counts;
+    mine.failed_count = static_cast<std::int32_t>(other->count);
+    other->failed_count = static_cast<std::int32_t>(mine.count);
+  } else {
+    try {
+      steps_.meet(*other, mine);
+    } catch (const Error&) {  // nothing happened: the other side waits on
+      Guard guard(box.mutex, patience);
+      prepend(box.posted, *other);
+      throw;
+    }
+  }
+  const Phase phase = mine.failure == Failure::none ? Phase::done : Phase::failed;
+  complete(*other, phase);
+  mine.phase = phase;
+}
+
+bool Mailboxes::withdraw(Posting& posting, Patience& patience) {
+  const int box_rank = posting.verb == Verb::epr ? std::min(posting.owner, posting.peer) : posting.owner;
+  RankRecord& box = arena_->rank(box_rank);
+  Guard guard(box.mutex, patience);
+  for (Offset offset = box.posted; offset != 0; offset = at(offset)->next)
+    if (at(offset) == &posting) {
+      unlink(box.posted, posting);
+      return true;
+    }
+  return false;
+}
+
+std::optional<Mailboxes::Envelope> Mailboxes::probe(int source, std::uint32_t context, int tag, Patience& patience) const {
+  RankRecord& box = arena_->rank(rank_);
+  Posting wanted{};
+  wanted.peer = source;
+  wanted.context = context;
+  wanted.tag = tag;
+  Guard guard(box.mutex, patience);
+  for (Offset offset = box.unexpected; offset != 0; offset = at(offset)->next) {
+    const Posting& message = *at(offset);
+    if (fits(wanted, message)) return Envelope{message.owner, message.tag, message.count, message.verb};
+  }
+  return std::nullopt;
+}
+
+std::int64_t Mailboxes::unreceived(Patience& patience) const {
+  RankRecord& box = arena_->rank(rank_);
+  std::int64_t count = 0;
+  Guard guard(box.mutex, patience);
+  for (Offset offset = box.unexpected; offset != 0; offset = at(offset)->next)
+    count += at(offset)->verb == Verb::copy || at(offset)->verb == Verb::move;
+  return count;
+}
+
+// --- waiting -------------------------------------------------------------------------------------------------------------------
+
+bool Mailboxes::wait(const Posting& posting, std::int64_t microseconds, Patience& patience) const {
+  RankRecord& me = arena_->rank(rank_);
+  // A raw message's sender is done when it is packed; everyone else when the phase says so.
+  const bool message = posting.phase.load() <= Phase::packed;
+  auto over = [&] {
+    const Phase phase = posting.phase.load();
+    return phase >= Phase::done || (message && phase == Phase::packed);
+  };
+  if (over()) return true;
+  const std::int64_t start = now_us(), end = start + microseconds;
+  patience.give_way();
+  while (now_us() < start + spin_us)
+    if (over()) return true;
+  for (;;) {
+    const std::uint32_t seen = me.bell;
+    me.asleep = 1;
+    const std::int64_t left = end - now_us();
+    const bool finished = over();
+    if (!finished && left > 0) futex_wait(me.bell, seen, left);
+    me.asleep = 0;
+    if (finished || over()) return true;
+    if (left <= 0) return false;
+  }
+}
+
+}  // namespace qmpi

@@ -1,0 +1,129 @@
+// Mailboxes: each rank has a list of posted receives and a list of unexpected messages under one lock, in the arena. Matching
+// happens when something is posted, in MPI's order; whoever's call completes a match executes it for both sides. This file knows
+// postings, matching and doorbells; what a match does to qubits is protocol.h.
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <span>
+#include <string_view>
+
+#include "store/store.h"
+
+namespace qmpi {
+
+enum class Verb : std::int32_t {
+  copy,     // fan-out; carries one qubit per qubit
+  move,     // teleportation
+  uncopy,   // the bits that undo copies
+  unmove,   // a move back
+  epr,      // both sides share new pairs
+  bytes,    // the library's own classical data
+  note,     // "this operation will not be undone", with the reason
+};
+
+enum class Phase : std::uint32_t {
+  raw,      // a message whose qubits are still the sender's
+  packed,   // a message that no longer needs its sender
+  pending,  // a posted receive
+  done,
+  failed,
+};
+
+enum class Failure : std::int32_t {
+  none,
+  truncated,   // more qubits than the target holds; the message stays
+  other_verb,  // a move where a copy was expected, or the other way round; the message stays
+  counts,      // prepare_epr with different numbers of qubits
+  abandoned,   // the peer will not undo this operation; `bytes` says why
+};
+
+// What a side of an operation cost. A pair is counted where it is created, a bit where it enters a mailbox.
+struct Charges {
+  std::int64_t epr_pairs = 0, epr_halves = 0, bits_sent = 0, bits_received = 0, measurements = 0;
+};
+
+constexpr std::int32_t any_source = -1;
+constexpr std::int32_t any_tag = -1;
+
+struct Posting {
+  Offset next;
+  std::atomic<Phase> phase;
+  std::atomic<std::int32_t> holders;  // a message may belong to its mailbox and to its sender's request
+  Verb verb;
+  std::int32_t owner, peer;  // universe ranks; a receive's peer may be any_source
+  std::uint32_t context;
+  std::int32_t tag;
+  std::uint64_t operation;  // a message: the operation it is part of; a receive: the only one it accepts, 0 = any
+  std::uint64_t number;     // the owner's operation number, key of its draws
+  std::uint32_t count;      // qubits named (a receive: at most as many may arrive), or bytes
+  std::uint32_t capacity_is_free;  // a receive without a target
+  Block block;              // qubits[count], cargo[count], bits[2 count]; or bytes[count]
+  Charges charges;          // the owner's
+  Offset match;             // a finished receive: the message it got
+  Failure failure;
+  std::int32_t failed_count;  // qubits in the message that did not fit
+};
+
+// A rank's view on all mailboxes of the node.
+class Mailboxes {
+ public:
+  // pack(message) makes a raw message independent of its sender; deliver(message, receive) gives it to a receive;
+  // meet(first, second) executes prepare_epr. They run without any mailbox lock.
+  struct Steps {
+    std::function<void(Posting&)> pack;
+    std::function<void(Posting&, Posting&)> deliver;
+    std::function<void(Posting&, Posting&)> meet;
+  };
+
+  Mailboxes(std::shared_ptr<Arena> arena, int rank, Steps steps);
+
+  // A posting with room for its lists, one holder.
+  Posting& create(Verb verb, int peer, std::uint32_t context, int tag, std::uint32_t count, Patience& patience);
+  void discard(Posting& posting, Patience& patience);  // the last holder frees it
+
+  std::span<QubitId> qubits(Posting& posting) const;
+  std::span<QubitId> cargo(Posting& posting) const;
+  std::span<std::uint8_t> bits(Posting& posting) const;   // two per qubit
+  std::span<char> bytes(Posting& posting) const;
+
+  // Posts a message. True if the sender is done with it, false if it still names the sender's qubits.
+  bool send(Posting& message, Patience& patience);
+  void receive(Posting& receive, Patience& patience);  // done at once if a message was there
+  void meet(Posting& mine, Patience& patience);        // prepare_epr
+
+  // Takes a pending receive out of the mailbox; false if it has been matched.
+  bool withdraw(Posting& posting, Patience& patience);
+  // Sleeps until the posting is done or failed, at most `microseconds`; true if it is.
+  bool wait(const Posting& posting, std::int64_t microseconds, Patience& patience) const;
+  static bool finished(const Posting& posting) { return posting.phase.load() >= Phase::done; }
+
+  // What a receive would get (probe): the first message that fits, or nothing.
+  struct Envelope {
+    int source, tag;
+    std::uint32_t count;
+    Verb verb;
+  };
+  std::optional<Envelope> probe(int source, std::uint32_t context, int tag, Patience& patience) const;
+  std::int64_t unreceived(Patience& patience) const;  // messages of user contexts in this rank's mailbox
+
+ private:
+  bool fits(const Posting& receive, const Posting& message) const;
+  Failure refusal(const Posting& receive, const Posting& message) const;
+  bool has_room(const RankRecord& box, const Posting& message) const;
+  Posting* take_receive(RankRecord& box, const Posting& message);
+  void hold(RankRecord& box, const Posting& message);
+  void append(Offset& list, Posting& posting);
+  void prepend(Offset& list, Posting& posting);
+  void unlink(Offset& list, Posting& posting);
+  void complete(Posting& posting, Phase phase);
+  void finish_match(Posting& message, Posting& receive);
+  void pack_waiting(Patience& patience);
+  Posting* at(Offset offset) const { return arena_->at<Posting>(offset); }
+
+  std::shared_ptr<Arena> arena_;
+  int rank_;
+  Steps steps_;
+};
+
+}  // namespace qmpi

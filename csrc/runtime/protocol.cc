@@ -1,0 +1,167 @@
+#include "runtime/protocol.h"
+
+namespace qmpi {
+namespace {
+
+constexpr double certain_one = 0;             // a draw that gives 1 wherever 1 is possible
+constexpr double certain_zero = 1 - 0x1p-53;  // and one that gives 0
+
+}  // namespace
+
+double Protocol::draw(Arena& arena, Stream stream, int rank, std::uint64_t number, std::uint64_t position) {
+  RankRecord& record = arena.rank(rank);
+  if (record.forced_left > 0) {
+    --record.forced_left;
+    const bool one = record.forced_bits & 1;
+    record.forced_bits >>= 1;
+    return one ? certain_one : certain_zero;
+  }
+  return uniform_draw(arena.settings().seed, stream, rank, number, position);
+}
+
+void Protocol::pack(Posting& message, Patience& patience) {
+  if (message.verb == Verb::bytes || message.verb == Verb::note) return;
+  std::size_t k = 0;
+  try {
+    for (; k < message.count; ++k) {
+      if (message.verb == Verb::uncopy)
+        measure_out(message, k, patience);
+      else if (message.verb == Verb::copy)
+        copy_out(message, k, patience);
+      else
+        move_out(message, k, patience);
+    }
+  } catch (const Error&) {
+    while (k-- > 0) take_back(message, k, patience);
+    throw;
+  }
+  const std::int64_t count = message.count;
+  const bool pair = message.verb != Verb::uncopy;
+  const std::int64_t bits = message.verb == Verb::copy || message.verb == Verb::uncopy ? 1 : 2;
+  if (!store_.arena().settings().faithful && pair) {  // the shortcut's charges are the protocol's
+    message.charges.epr_pairs += count;
+    message.charges.epr_halves += count;
+    message.charges.measurements += bits * count;
+  }
+  message.charges.bits_sent += bits * count;  // they enter the mailbox with the message
+}
+
+// A fresh EPR pair; CX from the qubit onto the near half, which is measured and released; the far half is the copy up to X^bit.
+void Protocol::copy_out(Posting& message, std::size_t k, Patience& patience) {
+  const QubitId qubit = boxes_.qubits(message)[k], far = store_.allocate(patience);
+  try {
+    if (store_.arena().settings().faithful) {
+      const QubitId near = store_.allocate(patience);
+      try {
+        store_.hadamard(near, patience);
+        store_.copy(near, far, patience);
+        message.charges.epr_pairs += 1;
+        message.charges.epr_halves += 1;
+        const double random = draw(store_.arena(), Stream::protocol, message.owner, message.number, 2 * k);
+        boxes_.bits(message)[2 * k] = static_cast<std::uint8_t>(store_.measure_parity(qubit, near, random, patience));
+        message.charges.measurements += 1;
+      } catch (const Error&) {  // the pair is measured away
+        store_.measure(near, certain_zero, patience);
+        store_.release(near, patience);
+        throw;
+      }
+      store_.release(near, patience);
+    } else {
+      store_.copy(qubit, far, patience);
+    }
+  } catch (const Error&) {
+    store_.measure(far, certain_zero, patience);
+    store_.release(far, patience);
+    throw;
+  }
+  boxes_.cargo(message)[k] = far;
+}
+
+// A copy, then its undoing at the sender; the qubit stays behind in |0>. Or, as a shortcut, a change of names.
+void Protocol::move_out(Posting& message, std::size_t k, Patience& patience) {
+  QubitId& qubit = boxes_.qubits(message)[k];
+  if (!store_.arena().settings().faithful) {
+    boxes_.cargo(message)[k] = qubit;
+    qubit = store_.allocate(patience);
+    return;
+  }
+  copy_out(message, k, patience);
+  store_.hadamard(qubit, patience);
+  const double random = draw(store_.arena(), Stream::protocol, message.owner, message.number, 2 * k + 1);
+  boxes_.bits(message)[2 * k + 1] = static_cast<std::uint8_t>(store_.measure(qubit, random, patience));
+  message.charges.measurements += 1;
+  store_.set_zero(qubit);
+}
+
+// The undoing of a copy by its holder: H, measure; the bit goes to the owner of the original.
+void Protocol::measure_out(Posting& message, std::size_t k, Patience& patience) {
+  const QubitId copy = boxes_.qubits(message)[k];
+  store_.hadamard(copy, patience);
+  const double random = draw(store_.arena(), Stream::protocol, message.owner, message.number, 2 * k);
+  boxes_.bits(message)[2 * k] = static_cast<std::uint8_t>(store_.measure(copy, random, patience));
+  message.charges.measurements += 1;
+  store_.set_zero(copy);
+}
+
+// Undoes qubit k of a message that could not be packed whole.
+void Protocol::take_back(Posting& message, std::size_t k, Patience& patience) {
+  QubitId& qubit = boxes_.qubits(message)[k];
+  const QubitId far = boxes_.cargo(message)[k];
+  const bool faithful = store_.arena().settings().faithful;
+  const std::uint8_t* bits = &boxes_.bits(message)[2 * k];
+  if (message.verb == Verb::copy) {
+    store_.hadamard(far, patience);
+    if (store_.measure(far, certain_zero, patience)) store_.negate(qubit, patience);
+    store_.release(far, patience);
+  } else if (faithful) {
+    if (bits[0]) store_.flip(far, patience);
+    if (bits[1]) store_.negate(far, patience);
+    store_.apply({Kind::swap, {}, std::array<QubitId, 2>{qubit, far}}, patience);
+    store_.release(far, patience);
+  } else {
+    store_.release(qubit, patience);
+    qubit = far;
+  }
+}
+
+void Protocol::deliver(Posting& message, Posting& receive, Patience& patience) {
+  if (message.verb == Verb::bytes) return;
+  const bool faithful = store_.arena().settings().faithful;
+  const auto bits = boxes_.bits(message);
+  const std::int64_t count = message.count;
+  if (message.verb == Verb::uncopy) {
+    for (std::size_t k = 0; k < message.count; ++k)
+      if (bits[2 * k]) store_.negate(boxes_.qubits(receive)[k], patience);
+    receive.charges.bits_received += count;
+    return;
+  }
+  const bool moved = message.verb != Verb::copy;
+  for (std::size_t k = 0; faithful && k < message.count; ++k) {
+    const QubitId arrived = boxes_.cargo(message)[k];
+    if (bits[2 * k]) store_.flip(arrived, patience);
+    if (moved && bits[2 * k + 1]) store_.negate(arrived, patience);
+  }
+  receive.charges.epr_halves += count;
+  receive.charges.bits_received += moved ? 2 * count : count;
+}
+
+void Protocol::meet(Posting& first, Posting& second, Patience& patience) {
+  const auto ours = boxes_.qubits(first), theirs = boxes_.qubits(second);
+  std::size_t k = 0;
+  try {
+    for (; k < first.count; ++k) {
+      store_.hadamard(ours[k], patience);
+      store_.copy(ours[k], theirs[k], patience);
+    }
+  } catch (const Error&) {  // back to |0>
+    for (std::size_t j = 0; j <= k; ++j)
+      for (const QubitId half : {ours[j], theirs[j]}) store_.measure(half, certain_zero, patience);
+    throw;
+  }
+  const std::int64_t count = first.count;
+  first.charges.epr_pairs += count;
+  first.charges.epr_halves += count;
+  second.charges.epr_halves += count;
+}
+
+}  // namespace qmpi

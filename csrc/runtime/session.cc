@@ -1,0 +1,420 @@
+#include "runtime/session.h"
+
+#include <cmath>
+#include <unordered_set>
+
+namespace qmpi {
+namespace {
+
+constexpr std::size_t buffer_limit = 1024;  // gates
+
+std::string plural(std::int64_t count, const char* noun) {
+  return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
+}
+
+}  // namespace
+
+Session::Session(std::shared_ptr<Arena> arena, int rank)
+    : gate_counts(gate_table().size()),
+      rank_(rank),
+      thread_(std::this_thread::get_id()),
+      store_(arena),
+      boxes_(arena, rank,
+             {[this](Posting& message) { protocol_.pack(message, *patience_); },
+              [this](Posting& message, Posting& receive) { protocol_.deliver(message, receive, *patience_); },
+              [this](Posting& first, Posting& second) { protocol_.meet(first, second, *patience_); }}),
+      protocol_(store_, boxes_) {}
+
+Session::~Session() = default;
+
+// --- handles -------------------------------------------------------------------------------------------------------------------
+
+void Session::check_thread() const {
+  if (closed_) throw Error("Closed", "qmpi has been closed in this rank");
+  if (std::this_thread::get_id() != thread_)
+    throw Error("SecondThread", "a rank is one thread: this call comes from another thread than the one that founded qmpi");
+}
+
+Handle& Session::owned(HandleName name) {
+  check_thread();
+  Handle& handle = handles_[name.slot];
+  if (handle.serial != name.serial || !handle.live) throw Error("FreedQubit", "the qubit has been freed");
+  return handle;
+}
+
+Handle& Session::check(HandleName name) {
+  Handle& handle = owned(name);
+  if (handle.frozen) throw Error("FrozenQubit", "the qubit belongs to a pending request: wait for the request first");
+  return handle;
+}
+
+HandleName Session::adopt(QubitId id) {
+  std::uint32_t slot;
+  if (free_handles_.empty()) {
+    slot = static_cast<std::uint32_t>(handles_.size());
+    handles_.emplace_back();
+  } else {
+    slot = free_handles_.back();
+    free_handles_.pop_back();
+  }
+  handles_[slot] = {id, ++serials_, 0, true, false};
+  peak_held = std::max(peak_held, ++held);
+  return {slot, serials_};
+}
+
+HandleName Session::allocate(Patience& patience) {
+  check_thread();
+  return adopt(store_.allocate(patience));
+}
+
+void Session::free(std::span<const HandleName> names, Patience& patience) {
+  for (const HandleName name : names) check(name);
+  flush(patience);
+  for (std::size_t k = 0; k < names.size(); ++k)
+    if (store_.settle(check(names[k]).id, patience) < 0)
+      throw Error("EntangledQubit", "qubit " + std::to_string(k) + " of " + std::to_string(names.size()) +
+                                        " is not in a basis state: measure or reset it, or undo what entangled it, before it is freed");
+  for (const HandleName name : names) {
+    Handle& handle = check(name);
+    store_.release(handle.id, patience);
+    handle.live = false;
+    free_handles_.push_back(name.slot);
+    --held;
+  }
+}
+
+void Session::require_zero(std::span<const HandleName> names, Patience& patience) {
+  for (const HandleName name : names) check(name);
+  flush(patience);
+  for (std::size_t k = 0; k < names.size(); ++k) {
+    const double one = store_.probability(check(names[k]).id, patience);
+    if (one > store_.tolerance())
+      throw Error("NotZero", "the target must be in |0>, but qubit " + std::to_string(k) + " of " + std::to_string(names.size()) +
+                                 " has P(1) = " + std::to_string(one) + ": reset it or use another");
+  }
+  for (const HandleName name : names) {
+    const QubitId id = check(name).id;
+    store_.settle(id, patience);
+    store_.set_zero(id);
+  }
+}
+
+// --- gates ---------------------------------------------------------------------------------------------------------------------
+
+Session::Buffered& Session::append(int code, std::span<const HandleName> controls, std::span<const HandleName> targets,
+                                   Source source, Patience& patience) {
+  const std::size_t begin = buffered_ids_.size();
+  try {
+    for (const auto names : {controls, targets})
+      for (const HandleName name : names) buffered_ids_.push_back(check(name).id);
+    const std::size_t count = buffered_ids_.size() - begin;
+    const QubitId* ids = buffered_ids_.data() + begin;
+    const bool repeated = count == 2   ? ids[0] == ids[1]
+                          : count == 3 ? ids[0] == ids[1] || ids[1] == ids[2] || ids[0] == ids[2]
+                          : count > 3  ? std::unordered_set<QubitId>(ids, ids + count).size() < count
+                                       : false;
+    if (repeated) throw Error("DuplicateQubit", std::string(gate_table()[code].name) + " needs different qubits, one is given twice");
+    if (buffer_.size() == buffer_limit) {
+      const std::vector<QubitId> mine(buffered_ids_.begin() + static_cast<std::ptrdiff_t>(begin), buffered_ids_.end());
+      buffered_ids_.resize(begin);
+      flush(patience);
+      buffered_ids_.assign(mine.begin(), mine.end());
+    }
+  } catch (const Error&) {
+    if (buffered_ids_.size() > begin) buffered_ids_.resize(begin);
+    throw;
+  }
+  const auto at = [](const auto& list) { return static_cast<std::uint32_t>(list.size()); };
+  const std::uint32_t count = static_cast<std::uint32_t>(controls.size() + targets.size());
+  buffer_.push_back({code, static_cast<std::uint32_t>(controls.size()), static_cast<std::uint32_t>(targets.size()),
+                     at(buffered_ids_) - count, at(buffered_numbers_), at(buffered_matrices_), at(buffered_text_), source});
+  ++gate_counts[code];
+  return buffer_.back();
+}
+
+void Session::gate(int code, std::span<const double> parameters, std::span<const HandleName> controls,
+                   std::span<const HandleName> targets, Source source, Patience& patience) {
+  for (const double angle : parameters)
+    if (!std::isfinite(angle)) throw Error("InvalidArgument", std::string(gate_table()[code].name) + ": an angle is not finite");
+  append(code, controls, targets, source, patience);
+  buffered_numbers_.insert(buffered_numbers_.end(), parameters.begin(), parameters.end());
+}
+
+void Session::unitary(int code, std::span<const Coefficient> matrix, std::span<const HandleName> targets, Source source,
+                      Patience& patience) {
+  append(code, {}, targets, source, patience);
+  buffered_matrices_.insert(buffered_matrices_.end(), matrix.begin(), matrix.end());
+}
+
+void Session::pauli_rotation(int code, double theta, std::string_view paulis, std::span<const HandleName> targets, Source source,
+                             Patience& patience) {
+  if (!std::isfinite(theta)) throw Error("InvalidArgument", "pauli_rotation: the angle is not finite");
+  append(code, {}, targets, source, patience);
+  buffered_numbers_.push_back(theta);
+  buffered_text_.append(paulis);
+}
+
+void Session::apply(const Buffered& gate, Patience& patience) {
+  const Gate& row = gate_table()[gate.code];
+  const QubitId* ids = buffered_ids_.data() + gate.ids;
+  const double* numbers = buffered_numbers_.data() + gate.numbers;
+  Coefficient matrix[16];
+  Operation operation{row.kind, {ids, gate.controls}, {ids + gate.controls, gate.targets}};
+  if (row.kind == Kind::pauli) {
+    operation.paulis = row.paulis.empty() ? std::string_view(buffered_text_).substr(gate.text, gate.targets) : row.paulis;
+    operation.theta = numbers[0];
+  } else if (row.matrix) {
+    row.matrix(numbers, matrix);
+    operation.matrix = matrix;
+  } else {
+    operation.matrix = buffered_matrices_.data() + gate.matrix;
+    if (row.kind == Kind::block && gate.targets == 1) operation.kind = Kind::single;
+  }
+  store_.apply(operation, patience);
+}
+
+void Session::flush(Patience& patience) {
+  if (buffer_.empty()) return;
+  check_thread();
+  std::size_t next = 0;
+  try {
+    for (; next < buffer_.size(); ++next) apply(buffer_[next], patience);
+  } catch (const Error& error) {
+    const Buffered failed = buffer_[next];
+    buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(next));
+    const std::string where = describe ? " at " + describe(failed.source) : "";
+    throw Error(error.kind(), std::string(gate_table()[failed.code].name) + where + ": " + error.what() + ". Earlier gates are applied; this one and " +
+                                  plural(static_cast<std::int64_t>(buffer_.size()) - 1, "later gate") +
+                                  " wait in the buffer: make room and go on, or drop them with comm.discard_pending()");
+  }
+  clear_buffer();
+}
+
+void Session::clear_buffer() {
+  buffer_.clear();
+  buffered_ids_.clear();
+  buffered_numbers_.clear();
+  buffered_matrices_.clear();
+  buffered_text_.clear();
+}
+
+std::size_t Session::discard_pending() {
+  const std::size_t count = buffer_.size();
+  for (const Buffered& gate : buffer_) --gate_counts[gate.code];
+  clear_buffer();
+  return count;
+}
+
+// --- measurement ---------------------------------------------------------------------------------------------------------------
+
+int Session::measure(HandleName name, Patience& patience) {
+  const QubitId id = check(name).id;
+  flush(patience);
+  ++measurements;
+  return store_.measure(id, Protocol::draw(store_.arena(), Stream::user, rank_, ++measured_, 0), patience);
+}
+
+void Session::reset(HandleName name, Patience& patience) {
+  measure(name, patience);
+  store_.set_zero(check(name).id);
+}
+
+double Session::probability(HandleName name, Patience& patience) {
+  check(name);
+  flush(patience);
+  return store_.probability(check(name).id, patience);
+}
+
+double Session::expectation(std::span<const HandleName> names, std::string_view paulis, Patience& patience) {
+  const std::vector<QubitId> qubits = ids(names);
+  flush(patience);
+  return store_.expectation(qubits, paulis, patience);
+}
+
+std::vector<QubitId> Session::ids(std::span<const HandleName> names) {
+  std::vector<QubitId> result;
+  for (const HandleName name : names) result.push_back(check(name).id);
+  return result;
+}
+
+std::vector<Snapshot> Session::snapshot(std::span<const QubitId> qubits, Patience& patience) {
+  check_thread();
+  return store_.snapshot(qubits, patience);
+}
+
+void Session::force(std::uint64_t bits, int count) {
+  check_thread();
+  RankRecord& record = store_.arena().rank(rank_);
+  record.forced_bits = bits;
+  record.forced_left = count;
+}
+
+// --- messages ------------------------------------------------------------------------------------------------------------------
+
+void Session::fill(Posting& posting, std::span<const HandleName> names) {
+  const auto qubits = boxes_.qubits(posting);
+  for (std::size_t k = 0; k < names.size(); ++k) qubits[k] = check(names[k]).id;
+}
+
+void Session::freeze(const Ticket& ticket) {
+  for (const HandleName name : ticket.named) handles_[name.slot].frozen += 1;
+}
+
+Ticket Session::send(Verb verb, std::span<const HandleName> names, int dest, std::uint32_t context, int tag,
+                     std::uint64_t operation, Patience& patience) {
+  for (const HandleName name : names) check(name);
+  flush(patience);
+  Ticket ticket;
+  ticket.named.assign(names.begin(), names.end());
+  Posting& message = boxes_.create(verb, dest, context, tag, static_cast<std::uint32_t>(names.size()), patience);
+  fill(message, names);
+  const std::uint64_t own = next_operation();
+  message.number = operations_;
+  message.operation = ticket.operation = operation ? operation : own;
+  message.holders += 1;  // ours, until the results are read
+  patience_ = &patience;
+  ticket.posting = &message;
+  freeze(ticket);
+  try {
+    if (boxes_.send(message, patience)) finish(ticket, patience);
+  } catch (const Error&) {
+    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
+    message.holders = 1;
+    boxes_.discard(message, patience);
+    throw;
+  }
+  return ticket;
+}
+
+Ticket Session::receive(Verb verb, std::span<const HandleName> names, bool allocate, int source, std::uint32_t context, int tag,
+                        std::uint64_t operation, Patience& patience) {
+  for (const HandleName name : names) check(name);
+  flush(patience);
+  Ticket ticket;
+  ticket.receives = true;
+  ticket.named.assign(names.begin(), names.end());
+  Posting& posting = boxes_.create(verb, source, context, tag, static_cast<std::uint32_t>(names.size()), patience);
+  fill(posting, names);
+  posting.capacity_is_free = allocate;
+  posting.operation = operation;
+  next_operation();
+  posting.number = operations_;
+  patience_ = &patience;
+  ticket.posting = &posting;
+  freeze(ticket);
+  try {
+    boxes_.receive(posting, patience);
+  } catch (const Error&) {
+    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
+    boxes_.discard(posting, patience);
+    throw;
+  }
+  if (Mailboxes::finished(posting)) finish(ticket, patience);
+  return ticket;
+}
+
+Ticket Session::meet(std::span<const HandleName> names, int peer, std::uint32_t context, int tag, Patience& patience) {
+  for (const HandleName name : names) check(name);
+  flush(patience);
+  Ticket ticket;
+  ticket.named.assign(names.begin(), names.end());
+  Posting& posting = boxes_.create(Verb::epr, peer, context, tag, static_cast<std::uint32_t>(names.size()), patience);
+  fill(posting, names);
+  ticket.operation = next_operation();
+  posting.number = operations_;
+  patience_ = &patience;
+  ticket.posting = &posting;
+  freeze(ticket);
+  try {
+    boxes_.meet(posting, patience);
+  } catch (const Error&) {
+    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
+    boxes_.discard(posting, patience);
+    throw;
+  }
+  if (Mailboxes::finished(posting)) finish(ticket, patience);
+  return ticket;
+}
+
+Ticket Session::send_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
+                           Patience& patience) {
+  check_thread();
+  Posting& message = boxes_.create(verb, dest, context, tag, static_cast<std::uint32_t>(data.size()), patience);
+  std::copy(data.begin(), data.end(), boxes_.bytes(message).begin());
+  message.operation = operation;
+  patience_ = &patience;
+  boxes_.send(message, patience);  // bytes always find room
+  return {};
+}
+
+Ticket Session::receive_bytes(int source, std::uint32_t context, int tag, Patience& patience) {
+  check_thread();
+  Ticket ticket;
+  ticket.receives = true;
+  Posting& posting = boxes_.create(Verb::bytes, source, context, tag, 0, patience);
+  posting.capacity_is_free = true;
+  patience_ = &patience;
+  ticket.posting = &posting;
+  boxes_.receive(posting, patience);
+  if (Mailboxes::finished(posting)) finish(ticket, patience);
+  return ticket;
+}
+
+// Reads the results out of a finished posting, rebinds handles, unfreezes them and gives the posting up.
+void Session::finish(Ticket& ticket, Patience& patience) {
+  Posting& posting = *ticket.posting;
+  ticket.posting = nullptr;
+  for (const HandleName name : ticket.named) handles_[name.slot].frozen -= 1;
+  ticket.charges = posting.charges;
+  measurements += posting.charges.measurements;
+  ticket.failure = posting.failure;
+  ticket.count = posting.failed_count;
+  if (!ticket.receives) {
+    const bool moved = posting.verb == Verb::move || posting.verb == Verb::unmove;
+    for (std::size_t k = 0; moved && k < ticket.named.size(); ++k) handles_[ticket.named[k].slot].id = boxes_.qubits(posting)[k];
+  } else if (posting.match != 0) {
+    Posting& message = *store_.arena().at<Posting>(posting.match);
+    ticket.source = message.owner;
+    ticket.tag = message.tag;
+    ticket.count = message.count;
+    ticket.operation = message.operation;
+    if (message.verb == Verb::bytes || message.verb == Verb::note) {
+      ticket.bytes.assign(boxes_.bytes(message).begin(), boxes_.bytes(message).end());
+    } else if (message.verb != Verb::uncopy) {
+      for (std::size_t k = 0; k < message.count; ++k) {
+        const QubitId arrived = boxes_.cargo(message)[k];
+        if (posting.capacity_is_free) {
+          ticket.arrived.push_back(adopt(arrived));
+        } else {  // the |0> that stood there is given up
+          Handle& handle = handles_[ticket.named[k].slot];
+          store_.release(handle.id, patience);
+          handle.id = arrived;
+          ticket.arrived.push_back(ticket.named[k]);
+        }
+      }
+    }
+    boxes_.discard(message, patience);
+  }
+  boxes_.discard(posting, patience);
+}
+
+bool Session::wait(Ticket& ticket, std::int64_t microseconds, Patience& patience) {
+  check_thread();
+  if (!ticket.posting) return true;
+  if (!boxes_.wait(*ticket.posting, microseconds, patience)) return false;
+  finish(ticket, patience);
+  return true;
+}
+
+bool Session::withdraw(Ticket& ticket, Patience& patience) {
+  check_thread();
+  if (!ticket.posting || !boxes_.withdraw(*ticket.posting, patience)) return false;
+  for (const HandleName name : ticket.named) handles_[name.slot].frozen -= 1;
+  boxes_.discard(*ticket.posting, patience);
+  ticket.posting = nullptr;
+  return true;
+}
+
+void Session::close() { closed_ = true; }
+
+}  // namespace qmpi

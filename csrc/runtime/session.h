@@ -1,0 +1,145 @@
+// A session: one rank's side of the store. It owns the rank's handles (places in its quantum memory, bound to ids of the store), the
+// buffer of gates that have not been applied yet, and the rank's counters. It issues messages and turns what arrives into handles.
+#pragma once
+
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "runtime/mailbox.h"
+#include "runtime/protocol.h"
+
+namespace qmpi {
+
+// A place in a rank's quantum memory. Slots are recycled, serials are not.
+struct Handle {
+  QubitId id = 0;
+  std::uint64_t serial = 0;
+  std::int32_t frozen = 0;  // pending requests that name it
+  bool live = false;
+  bool obliged = false;     // a copy or original of an operation that is not undone yet
+};
+
+struct HandleName {
+  std::uint32_t slot;
+  std::uint64_t serial;
+};
+
+// Where a gate stands in the user's program; the bindings know how to read it.
+struct Source {
+  std::uint32_t file = 0, line = 0;
+};
+
+// One operation in flight. A ticket without a posting is finished.
+struct Ticket {
+  Posting* posting = nullptr;
+  bool receives = false;
+  std::vector<HandleName> named;      // the rank's qubits it froze or used
+  std::uint64_t operation = 0;        // a send's own id; a receive's: that of what it got
+  std::int32_t source = -1, tag = -1; // of what arrived
+  std::int64_t count = 0;             // qubits or bytes that arrived
+  Charges charges;
+  Failure failure = Failure::none;
+  std::string bytes;                  // data, or why the peer gave up
+  std::vector<HandleName> arrived;    // the handles that hold what arrived
+};
+
+class Session {
+ public:
+  Session(std::shared_ptr<Arena> arena, int rank);
+  ~Session();
+
+  int rank() const { return rank_; }
+  Store& store() { return store_; }
+  Mailboxes& mailboxes() { return boxes_; }
+
+  // --- handles
+  HandleName allocate(Patience& patience);
+  // All are settled and released, or none: throws FrozenQubit, EntangledQubit.
+  void free(std::span<const HandleName> names, Patience& patience);
+  Handle& check(HandleName name);  // throws SecondThread, Closed, FreedQubit, FrozenQubit
+  Handle& owned(HandleName name);  // the same for a qubit that may be frozen
+  bool obliged(HandleName name) { return owned(name).obliged; }
+  void oblige(HandleName name, bool obliged) { owned(name).obliged = obliged; }
+  // Puts qubits that must be in |0> exactly there; throws NotZero and touches nothing if one is not.
+  void require_zero(std::span<const HandleName> names, Patience& patience);
+
+  // --- gates: buffered; throw InvalidArgument, DuplicateQubit at the call
+  void gate(int code, std::span<const double> parameters, std::span<const HandleName> controls,
+            std::span<const HandleName> targets, Source source, Patience& patience);
+  void unitary(int code, std::span<const Coefficient> matrix, std::span<const HandleName> targets, Source source,
+               Patience& patience);
+  void pauli_rotation(int code, double theta, std::string_view paulis, std::span<const HandleName> targets, Source source,
+                      Patience& patience);
+  void flush(Patience& patience);  // StateTooLarge leaves the gate that did not fit and those behind it in the buffer
+  std::size_t pending() const { return buffer_.size(); }
+  std::size_t discard_pending();   // drops what did not fit
+
+  // --- measurement
+  int measure(HandleName name, Patience& patience);
+  void reset(HandleName name, Patience& patience);
+  double probability(HandleName name, Patience& patience);
+  double expectation(std::span<const HandleName> names, std::string_view paulis, Patience& patience);
+  std::vector<Snapshot> snapshot(std::span<const QubitId> ids, Patience& patience);
+  std::vector<QubitId> ids(std::span<const HandleName> names);
+  void force(std::uint64_t bits, int count);  // a test prescribes the next outcomes
+
+  // --- messages; all flush first
+  Ticket send(Verb verb, std::span<const HandleName> qubits, int dest, std::uint32_t context, int tag, std::uint64_t operation,
+              Patience& patience);
+  Ticket receive(Verb verb, std::span<const HandleName> qubits, bool allocate, int source, std::uint32_t context, int tag,
+                 std::uint64_t operation, Patience& patience);
+  Ticket meet(std::span<const HandleName> qubits, int peer, std::uint32_t context, int tag, Patience& patience);
+  Ticket send_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
+                    Patience& patience);
+  Ticket receive_bytes(int source, std::uint32_t context, int tag, Patience& patience);
+  // True once the ticket is finished: its results are filled in, its qubits are free again.
+  bool wait(Ticket& ticket, std::int64_t microseconds, Patience& patience);
+  bool withdraw(Ticket& ticket, Patience& patience);  // a receive or meeting nobody has matched; false if it is too late
+
+  void close();
+  bool closed() const { return closed_; }
+
+  // --- counters
+  std::vector<std::int64_t> gate_counts;  // by code
+  std::int64_t measurements = 0;
+  std::int64_t held = 0, peak_held = 0;  // qubits
+  std::string (*describe)(Source) = nullptr;
+
+ private:
+  struct Buffered {
+    std::int32_t code;
+    std::uint32_t controls, targets;            // how many ids
+    std::uint32_t ids, numbers, matrix, text;   // where theirs begin
+    Source source;
+  };
+  void check_thread() const;
+  void finish(Ticket& ticket, Patience& patience);
+  HandleName adopt(QubitId id);
+  Buffered& append(int code, std::span<const HandleName> controls, std::span<const HandleName> targets, Source source,
+                   Patience& patience);
+  void apply(const Buffered& gate, Patience& patience);
+  void clear_buffer();
+  std::uint64_t next_operation() { return static_cast<std::uint64_t>(rank_ + 1) << 40 | ++operations_; }
+  void fill(Posting& posting, std::span<const HandleName> names);
+  void freeze(const Ticket& ticket);
+  Patience* patience_ = nullptr;  // of the call under way, for the protocol steps
+
+  int rank_;
+  std::thread::id thread_;
+  bool closed_ = false;
+  Store store_;
+  Mailboxes boxes_;
+  Protocol protocol_;
+  std::vector<Handle> handles_;
+  std::vector<std::uint32_t> free_handles_;
+  std::uint64_t serials_ = 0, operations_ = 0, measured_ = 0;
+
+  std::vector<Buffered> buffer_;
+  std::vector<QubitId> buffered_ids_;
+  std::vector<double> buffered_numbers_;
+  std::vector<Coefficient> buffered_matrices_;
+  std::string buffered_text_;
+};
+
+}  // namespace qmpi
