@@ -15,6 +15,7 @@ void bind_session(nb::module_& m);
 
 NB_MODULE(_core, m) {
   m.doc() = "The C++ core of qmpi: kernels, gate table, store, mailboxes and sessions.";
+  nb::set_leak_warnings(false);  // a process's session lives until the process ends
   nb::register_exception_translator([](const std::exception_ptr& thrown, void*) {
     try {
       std::rethrow_exception(thrown);
@@ -23,6 +24,7 @@ NB_MODULE(_core, m) {
       PyErr_SetObject(kind.ptr(), nb::str(error.what()).ptr());
     }
   });
+  m.attr("VERSION") = QMPI_VERSION;
   qmpi::bind_kernels(m);
   qmpi::bind_gates(m);
   qmpi::bind_session(m);

@@ -12,6 +12,7 @@
 
 #include <array>
 #include <chrono>
+#include <mutex>
 #include <unordered_map>
 
 namespace nb = nanobind;
@@ -50,20 +51,20 @@ PyTypeObject* qubit_type = nullptr;
 
 // --- where a gate stands in the user's program ----------------------------------------------------------------------------------
 
-std::vector<std::string>& file_names() {
-  static std::vector<std::string> names;
-  return names;
-}
+// File names by number. Guarded, because a flush may describe a gate while the GIL is with someone else.
+std::vector<std::string> file_names;
+std::mutex file_names_mutex;
 
 std::uint32_t file_number(PyObject* name) {
   static std::unordered_map<PyObject*, std::uint32_t> numbers;  // keeps a reference to each name
   static PyObject* last = nullptr;
   static std::uint32_t last_number = 0;
   if (name == last) return last_number;
-  const auto [entry, fresh] = numbers.try_emplace(name, static_cast<std::uint32_t>(file_names().size()));
+  const auto [entry, fresh] = numbers.try_emplace(name, static_cast<std::uint32_t>(numbers.size()));
   if (fresh) {
     Py_INCREF(name);
-    file_names().push_back(nb::cast<std::string>(nb::handle(name)));
+    const std::lock_guard guard(file_names_mutex);
+    file_names.push_back(nb::cast<std::string>(nb::handle(name)));
   }
   last = name;
   return last_number = entry->second;
@@ -83,7 +84,8 @@ Source caller() {
 
 std::string describe(Source source) {
   if (source.file == 0) return "an unknown line";
-  return file_names()[source.file - 1] + ":" + std::to_string(source.line);
+  const std::lock_guard guard(file_names_mutex);
+  return file_names[source.file - 1] + ":" + std::to_string(source.line);
 }
 
 // --- operands -------------------------------------------------------------------------------------------------------------------
@@ -94,14 +96,14 @@ Qubit* as_qubit(nb::handle object) { return Py_TYPE(object.ptr()) == qubit_type 
 void collect(nb::handle operand, std::vector<Qubit*>& out) {
   if (Qubit* qubit = as_qubit(operand)) return out.push_back(qubit);
   static PyObject* attribute = PyUnicode_InternFromString("_qubits");
-  PyObject* tuple = PyObject_GetAttr(operand.ptr(), attribute);
-  if (!tuple || !PyTuple_Check(tuple)) {
-    PyErr_Clear();
-    Py_XDECREF(tuple);
-    throw nb::type_error("expected a Qubit or a Register");
+  nb::object qubits = PyTuple_Check(operand.ptr()) ? nb::borrow(operand) : nb::steal(PyObject_GetAttr(operand.ptr(), attribute));
+  PyErr_Clear();
+  if (!qubits || !PyTuple_Check(qubits.ptr())) throw nb::type_error("expected a Qubit or a Register");
+  for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(qubits.ptr()); ++k) {
+    Qubit* qubit = as_qubit(PyTuple_GET_ITEM(qubits.ptr(), k));
+    if (!qubit) throw nb::type_error("expected a Qubit or a Register");
+    out.push_back(qubit);
   }
-  for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(tuple); ++k) out.push_back(as_qubit(PyTuple_GET_ITEM(tuple, k)));
-  Py_DECREF(tuple);  // the register keeps it
 }
 
 PySession& common_session(std::span<Qubit* const> qubits) {
@@ -184,7 +186,7 @@ void apply_two(int code, nb::handle a, nb::handle b) {
   first->session->gate(code, {}, {names, controls}, {names + controls, 2 - controls}, caller(), patience);
 }
 
-void apply(int code, const std::vector<double>& parameters, nb::tuple operands) {
+void apply(int code, const std::vector<double>& parameters, nb::typed<nb::tuple, nb::object, nb::ellipsis> operands) {
   std::vector<nb::handle> handles(operands.begin(), operands.end());
   broadcast(code, parameters, handles);
 }
@@ -264,10 +266,10 @@ struct PyTicket {
   Ticket ticket;
 };
 
-nb::list qubits_of(const std::shared_ptr<PySession>& session, std::span<const HandleName> names) {
+nb::typed<nb::tuple, Qubit, nb::ellipsis> qubits_of(const std::shared_ptr<PySession>& session, std::span<const HandleName> names) {
   nb::list result;
   for (const HandleName name : names) result.append(Qubit{session, name});
-  return result;
+  return nb::typed<nb::tuple, Qubit, nb::ellipsis>(nb::tuple(result));
 }
 
 // Waits in slices so that Ctrl-C works; true once the ticket is finished.
@@ -328,10 +330,15 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("memory", [](const Arena& arena) { return arena.settings().memory; })
       .def_prop_ro("epr_buffer", [](const Arena& arena) { return arena.settings().epr_buffer; })
       .def("next_contexts", [](Arena& arena, int count) { return arena.header().next_context.fetch_add(count); }, "count"_a)
+      .def("leave", [](Arena& arena) -> std::int64_t {
+            if (++arena.header().left < arena.settings().ranks) return 0;
+            Gil patience;
+            return Mailboxes::unreceived(arena, patience);
+          }, "This rank is done; the last one learns how many messages were never received.")
       .def("peak_held", [](Arena& arena, int rank) { return arena.rank(rank).peak_held; }, "rank"_a)
-      .def("statistics", [](Arena& arena) {
+      .def("statistics", [](Arena& arena) -> nb::typed<nb::dict, nb::str, int> {
         const Statistics& s = arena.header().statistics;
-        nb::dict result;
+        nb::typed<nb::dict, nb::str, int> result;
         result["qubits"] = s.qubits.load();
         result["components"] = s.components.load();
         result["entangled_qubits"] = s.entangled_qubits.load();
@@ -380,7 +387,7 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("count", [](PyTicket& t) { return t.ticket.count; })
       .def_prop_ro("charges", [](PyTicket& t) { return as_tuple(t.ticket.charges); })
       .def_prop_ro("failure", [](PyTicket& t) { return t.ticket.failure; })
-      .def_prop_ro("bytes", [](PyTicket& t) { return nb::bytes(t.ticket.bytes.data(), t.ticket.bytes.size()); })
+      .def_prop_ro("data", [](PyTicket& t) { return nb::bytes(t.ticket.bytes.data(), t.ticket.bytes.size()); })
       .def_prop_ro("arrived", [](PyTicket& t) { return qubits_of(t.session, t.ticket.arrived); });
 
   nb::class_<PySession>(m, "Session", "One rank's side of the store.")
@@ -393,10 +400,12 @@ void bind_session(nb::module_& m) {
       .def("close", [](PySession& s) { s.close(); })
       .def_rw("on_discharge", &PySession::on_discharge)
       .def("alloc", [](const std::shared_ptr<PySession>& s, int count) {
-        Gil patience;
         std::vector<HandleName> names;
-        for (int k = 0; k < count; ++k) names.push_back(s->allocate(patience));
-        return nb::tuple(qubits_of(s, names));
+        {
+          Gil patience;
+          for (int k = 0; k < count; ++k) names.push_back(s->allocate(patience));
+        }
+        return qubits_of(s, names);
       }, "count"_a)
       .def("free", [](PySession& s, nb::handle qubits) {
         const auto names = names_of(s, qubits);
@@ -434,7 +443,8 @@ void bind_session(nb::module_& m) {
               snapshot.ids, nb::ndarray<nb::numpy, Coefficient, nb::ndim<1>>(amplitudes->data(), {amplitudes->size()}, owner)));
         }
         return result;
-      }, "ids"_a)
+      }, "ids"_a,
+        nb::sig("def snapshot(self, ids: Sequence[int]) -> list[tuple[list[int], NDArray[numpy.complex128]]]"))
       .def("force", [](PySession& s, std::uint64_t bits, int count) { s.force(bits, count); }, "bits"_a, "count"_a)
       .def("component_size", [](PySession& s, nb::handle q) {
         Gil patience;
@@ -477,11 +487,8 @@ void bind_session(nb::module_& m) {
         const auto envelope = s.mailboxes().probe(source, context, tag, patience);
         if (!envelope) return nb::none();
         return nb::make_tuple(envelope->source, envelope->tag, envelope->count, envelope->verb);
-      }, "source"_a, "context"_a, "tag"_a)
-      .def_prop_ro("unreceived", [](PySession& s) {
-        Gil patience;
-        return s.mailboxes().unreceived(patience);
-      })
+      }, "source"_a, "context"_a, "tag"_a,
+        nb::sig("def probe(self, source: int, context: int, tag: int) -> tuple[int, int, int, Verb] | None"))
       .def_prop_ro("gate_counts", [](PySession& s) { return s.gate_counts; })
       .def_prop_ro("measurements", [](PySession& s) { return s.measurements; })
       .def_prop_ro("held", [](PySession& s) { return s.held; })

@@ -126,7 +126,7 @@ struct Block {
 
   template <class Access>
   void apply(Amplitude<Real>* psi, Index size, Index fixed, const Access& access) const {
-    const auto rows = [&](Index i) {
+    const auto rows = [&](Index i) __attribute__((always_inline)) {
       for (Index r = 0; r < dim(); ++r) __builtin_prefetch(psi + i + offset[r]);
     };
     for_each_pack<1>(size, fixed, rows, [&](Index i) { multiply(psi + i, access); });
@@ -185,6 +185,8 @@ void block(Amplitude<Real>* psi, int n, const int* targets, int k, Index control
   with_lanes<Real>(bit(free_bits), [&](auto lanes) {
     if (k == 2)
       block_in_lanes<Real, lanes, 2>(psi, bit(n), targets, k, controls, u);
+    else if (k == 3)
+      block_in_lanes<Real, lanes, 3>(psi, bit(n), targets, k, controls, u);
     else
       block_in_lanes<Real, lanes, 0>(psi, bit(n), targets, k, controls, u);
   });

@@ -6,20 +6,32 @@
 
 namespace qmpi::QMPI_ISA {
 
-// psi[i] *= d where the bits of i in `fixed` are exactly those of `ones`. Fixed bits inside a register choose among its lanes.
+// `phase` where fixed bits are inside a register: its other lanes are written back as they are. Only worth it where one amplitude
+// at a time would leave most of a register empty.
+template <class Real>
+void phase_within_lanes(Amplitude<Real>* psi, Index size, Index fixed, Index ones, Coefficient d) {
+  using Pack = Lanes<Real, full<Real>>;
+  constexpr Index in_register = full<Real> - 1;
+  const Factor<Real, full<Real>> factor(d);
+  const auto chosen = Pack::where([&](Index lane) { return ((lane ^ ones) & fixed & in_register) == 0; });
+  Amplitude<Real>* first = psi + (ones & ~in_register);
+  for_each_pack<full<Real>>(size, fixed & ~in_register, prefetch(first), [&](Index i) {
+    const Pack a = Pack::load(first + i);
+    Pack{chosen ? (a * factor).v : a.v}.store(first + i);
+  });
+}
+
+// psi[i] *= d where the bits of i in `fixed` are exactly those of `ones`.
 template <class Real>
 void phase(Amplitude<Real>* psi, Index size, Index fixed, Index ones, Coefficient d) {
   if (d == 1.0) return;
-  with_lanes<Real>(size, [&](auto lanes) {
+  if (full<Real> > 2 && size >= bit(6) && lowest(fixed) < full<Real>) return phase_within_lanes(psi, size, fixed, ones, d);
+  with_lanes<Real>(lowest(fixed | size), [&](auto lanes) {
     using Pack = Lanes<Real, lanes>;
-    constexpr Index in_register = lanes - 1;
     const Factor<Real, lanes> factor(d);
-    const auto chosen = Pack::where([&](Index lane) { return ((lane ^ ones) & fixed & in_register) == 0; });
-    Amplitude<Real>* first = psi + (ones & ~in_register);
-    for_each_pack<lanes>(size, fixed & ~in_register, prefetch(first), [&](Index i) {
-      const Pack a = Pack::load(first + i);
-      Pack{chosen ? (a * factor).v : a.v}.store(first + i);
-    });
+    Amplitude<Real>* first = psi + ones;
+    for_each_pack<lanes>(size, fixed, prefetch(first),
+                         [&](Index i) { (Pack::load(first + i) * factor).store(first + i); });
   });
 }
 

@@ -36,30 +36,32 @@ void join_parity(Amplitude<Real>* psi, int n, int a, const Amplitude<Real>* othe
   }
 }
 
-// psi[j] = psi[source(j)] * scale for j < size, ascending. source(j) >= j, and it increases by one within aligned runs of `run`:
-// what is overwritten has been read.
-template <class Real, class Source>
-void compact(Amplitude<Real>* psi, Index size, Index run, double scale, Source source) {
+// Bit b leaves: for all i whose bit b is 0, in ascending order, the next free place takes psi[i | kept(i)] * scale, where kept(i)
+// is bit b or 0, the same within aligned runs of `run`. Sources lie at or above their places, so what is overwritten has been read.
+template <class Real, class Rule>
+void compact(Amplitude<Real>* psi, int n, int b, Index run, double scale, Rule kept) {
   with_lanes<Real>(run, [&](auto lanes) {
     using Pack = Lanes<Real, lanes>;
     const Real s = Real(scale);
-    for_each_pack<lanes>(
-        size, 0, [&](Index j) { __builtin_prefetch(psi + source(j)); },
-        [&](Index j) { Pack{s * Pack::load(psi + source(j)).v}.store(psi + j); });
+    Amplitude<Real>* place = psi;
+    const auto source = [&](Index i) __attribute__((always_inline)) { __builtin_prefetch(psi + (i | kept(i))); };
+    for_each_pack<lanes>(bit(n), bit(b), source, [&](Index i) {
+      Pack{s * Pack::load(psi + (i | kept(i))).v}.store(place);
+      place += lanes;
+    });
   });
 }
 
 template <class Real>
 void project(Amplitude<Real>* psi, int n, int b, int value, double scale) {
-  const Index kept = Index(value) << b;
-  compact(psi, bit(n - 1), bit(b), scale, [&](Index j) { return insert_zero(j, b) | kept; });
+  const Index outcome = Index(value) << b;
+  compact(psi, n, b, bit(b), scale, [=](Index) { return outcome; });
 }
 
 template <class Real>
 void project_parity(Amplitude<Real>* psi, int n, int a, int b, int value, double scale) {
-  const int a_after = a < b ? a : a - 1;  // where bit a is once b has left
-  compact(psi, bit(n - 1), lowest(bit(a_after) | bit(b)), scale,
-          [&](Index j) { return insert_zero(j, b) | (((j >> a_after) ^ value) & 1) << b; });
+  const Index where_0 = value ? bit(b) : 0, where_1 = value ? 0 : bit(b);  // bit b that goes with bit a
+  compact(psi, n, b, lowest(bit(a) | bit(b)), scale, [=](Index i) { return i & bit(a) ? where_1 : where_0; });
 }
 
 }  // namespace qmpi::QMPI_ISA

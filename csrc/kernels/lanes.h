@@ -139,7 +139,8 @@ constexpr Index streamed_size = bit(16);
 constexpr Index ahead = 1024;
 
 // body(i) for every first index i < size of a register of `lanes` neighbours whose bits in `fixed` are 0; prefetch(later) with
-// an index that comes up later.
+// an index that comes up later. (Prefetching functions are always_inline: GCC holds a function that does nothing else to be free
+// of effects, and drops the calls.)
 template <int lanes, class Prefetch, class Body>
 void for_each_pack(Index size, Index fixed, Prefetch prefetch, Body body) {
   const Index skipped = fixed | (lanes - 1);
@@ -153,7 +154,7 @@ void for_each_pack(Index size, Index fixed, Prefetch prefetch, Body body) {
 // For for_each_pack: amplitude i of each array.
 template <class... Amplitudes>
 auto prefetch(const Amplitudes*... arrays) {
-  return [=](Index i) { (__builtin_prefetch(arrays + i), ...); };
+  return [=](Index i) __attribute__((always_inline)) { (__builtin_prefetch(arrays + i), ...); };
 }
 
 // body(integral_constant) with the number of lanes to use where neighbouring amplitudes come in runs of `run`.

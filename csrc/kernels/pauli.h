@@ -38,12 +38,17 @@ void rotate(Amplitude<Real>* psi, Index size, Index x, Index z, double c, double
       (Pack{own * a.v} + a.template exchanged<distance>() * by_parity[parity(i & z_above)]).store(psi + i);
     });
   const Index pivot = lowest(x_above);
-  const auto pair = [&](Index i) { __builtin_prefetch(psi + i), __builtin_prefetch(psi + (i ^ x_above)); };
+  const int flips = parity(x_above & z_above);  // the parity of j against that of i
+  const auto pair = [&](Index i) __attribute__((always_inline)) {
+    __builtin_prefetch(psi + i);
+    __builtin_prefetch(psi + (i ^ x_above));
+  };
   for_each_pack<lanes>(size, pivot, pair, [&](Index i) {
     const Index j = i ^ x_above;
+    const int p = parity(i & z_above);
     const Pack a = Pack::load(psi + i), b = Pack::load(psi + j);
-    (Pack{own * a.v} + b.template exchanged<distance>() * by_parity[parity(j & z_above)]).store(psi + i);
-    (Pack{own * b.v} + a.template exchanged<distance>() * by_parity[parity(i & z_above)]).store(psi + j);
+    (Pack{own * a.v} + b.template exchanged<distance>() * by_parity[p ^ flips]).store(psi + i);
+    (Pack{own * b.v} + a.template exchanged<distance>() * by_parity[p]).store(psi + j);
   });
 }
 
@@ -66,7 +71,10 @@ double sum_of_pairs(const Amplitude<Real>* psi, Index size, Index x, Index z) {
   const Index x_above = x & ~in_register, z_above = z & ~in_register;
   const Index pivot = lowest(x_above);
   typename Pack::Vector sum = {}, part = {};  // per lane, without the signs of the lanes and of ys
-  const auto pair = [&](Index i) { __builtin_prefetch(psi + i), __builtin_prefetch(psi + (i ^ x_above)); };
+  const auto pair = [&](Index i) __attribute__((always_inline)) {
+    __builtin_prefetch(psi + i);
+    __builtin_prefetch(psi + (i ^ x_above));
+  };
   for_each_pack<lanes>(size, pivot, pair, [&](Index i) {
     if ((i & (sum_block - 1)) == 0) {
       sum += part;

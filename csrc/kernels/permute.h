@@ -22,10 +22,10 @@ void swap(Amplitude<Real>* psi, int n, int a, int b, Index controls) {
 }
 
 // j and i count up together: from t to t + 1 the bits 0 ... c flip, c the trailing zeros of t + 1, so one XOR moves each index.
-// The low bits of both indices are counted first, which uses every cache line of psi and of out while it is at hand.
+// The low bits of both indices are counted first, so that the cache lines of psi and of out are used up while they are at hand.
 template <class Real>
 void gather(const Amplitude<Real>* psi, int n, const int* bits, Coefficient factor, Coefficient* out) {
-  constexpr int line_bits = 3;
+  constexpr int line_bits = 4;
   Index flip_j[64], flip_i[64];
   int counted = 0;
   Index j = 0, i = 0;

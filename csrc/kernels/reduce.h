@@ -18,12 +18,14 @@ Weights weights_by_group(const Amplitude<Real>* psi, Index size, Index mask) {
   constexpr Index group = lanes * packs;
   const Index above = mask & -group;
   const Index run = lowest(above | size | sum_block);  // the parity above is constant on a run
+  const Index later = size < streamed_size ? 0 : ahead;
   typename Pack::Vector sums[2][packs] = {};
   for (Index start = 0; start < size; start += run) {
     typename Pack::Vector part[packs] = {};
     for (Index i = start; i < start + run; i += group)
       for (int p = 0; p < packs; ++p) {
         const Pack a = Pack::load(psi + i + p * lanes);
+        __builtin_prefetch(psi + i + p * lanes + later);
         part[p] += a.v * a.v;
       }
     auto& sum = sums[parity(start & above)];

@@ -306,12 +306,16 @@ std::optional<Mailboxes::Envelope> Mailboxes::probe(int source, std::uint32_t co
   return std::nullopt;
 }
 
-std::int64_t Mailboxes::unreceived(Patience& patience) const {
-  RankRecord& box = arena_->rank(rank_);
+std::int64_t Mailboxes::unreceived(const Arena& arena, Patience& patience) {
   std::int64_t count = 0;
-  Guard guard(box.mutex, patience);
-  for (Offset offset = box.unexpected; offset != 0; offset = at(offset)->next)
-    count += at(offset)->verb == Verb::copy || at(offset)->verb == Verb::move;
+  for (int rank = 0; rank < arena.settings().ranks; ++rank) {
+    RankRecord& box = arena.rank(rank);
+    Guard guard(box.mutex, patience);
+    for (Offset offset = box.unexpected; offset != 0; offset = arena.at<Posting>(offset)->next) {
+      const Verb verb = arena.at<Posting>(offset)->verb;
+      count += verb == Verb::copy || verb == Verb::move;
+    }
+  }
   return count;
 }
 

@@ -105,7 +105,8 @@ class Mailboxes {
     Verb verb;
   };
   std::optional<Envelope> probe(int source, std::uint32_t context, int tag, Patience& patience) const;
-  std::int64_t unreceived(Patience& patience) const;  // messages of user contexts in this rank's mailbox
+  // Messages of the users' contexts that wait in any mailbox of the arena.
+  static std::int64_t unreceived(const Arena& arena, Patience& patience);
 
  private:
   bool fits(const Posting& receive, const Posting& message) const;

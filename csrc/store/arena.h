@@ -162,6 +162,7 @@ struct Header {
   Settings settings;
   Statistics statistics;
   std::atomic<std::uint32_t> failed, next_context;
+  std::atomic<std::int32_t> left;  // ranks that have closed
   Pool qubit_pool, component_pool;
   Heap heap;
   Offset ranks, qubit_records, component_records, page_nodes;

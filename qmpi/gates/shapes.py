@@ -84,11 +84,7 @@ def published(row: Gate, call: _Call, raises: Sequence[str] = (), example: str =
     angles = [name for name in names if name in _ANGLES]
     controls = [name for name in names if name.startswith("control")]
     targets = len(names) - len(angles) - len(controls)
-    if (
-        len(angles) != row.parameters
-        or row.controls not in (ANY, len(controls))
-        or row.targets not in (ANY, targets)
-    ):
+    if len(angles) != row.parameters or row.controls not in (ANY, len(controls)) or row.targets not in (ANY, targets):
         raise ImportError(f"qmpi.gates: {row.name}({', '.join(names)}) contradicts {row}")
     if angles:
         raises = ["InvalidArgument: An angle is not finite.", *raises]
@@ -201,9 +197,7 @@ def controlled_rotation(row: Gate) -> ControlledRotation:
 class ControlledGeneral(Protocol):
     """`cu(theta, phi, lam, gamma, control, target)`."""
 
-    def __call__(
-        self, theta: float, phi: float, lam: float, gamma: float, control: "Qubits", target: "Qubits"
-    ) -> None: ...
+    def __call__(self, theta: float, phi: float, lam: float, gamma: float, control: "Qubits", target: "Qubits") -> None: ...
 
 
 def controlled_general(row: Gate) -> ControlledGeneral:

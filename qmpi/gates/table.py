@@ -11,7 +11,7 @@ from typing import NamedTuple, TypeAlias
 import numpy as np
 from numpy.typing import NDArray
 
-from qmpi import _core
+from qmpi._core import gate_matrix, gate_rows
 from qmpi.errors import InvalidArgument
 
 ANY = -1  # in place of a number of controls or targets: as many as the call gives
@@ -61,7 +61,7 @@ class Gate:
 
 
 TABLE: dict[str, Gate] = {}
-CORE_ROWS = {row[0]: (code, row[1:]) for code, row in enumerate(_core.gate_rows())}
+CORE_ROWS = {row[0]: (code, row[1:]) for code, row in enumerate(gate_rows())}
 
 
 def same(*angles: float) -> tuple[float, ...]:
@@ -146,7 +146,7 @@ def matrix(name: str, *parameters: float, controls: int | None = None) -> NDArra
     count = row.controls if controls is None else controls
     if count < 0:
         raise InvalidArgument(f"matrix: {name} with {count} controls; give 0 or more")
-    on_targets = _core.gate_matrix(row.code, parameters)
+    on_targets = gate_matrix(row.code, parameters)
     whole = np.eye(len(on_targets) << count, dtype=np.complex128)
     all_ones = slice((1 << count) - 1, None, 1 << count)  # indices whose lowest bits, the controls, are all 1
     whole[all_ones, all_ones] = on_targets

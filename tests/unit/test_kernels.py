@@ -333,20 +333,21 @@ def test_gather_reads_the_bits_in_the_order_asked_for(isa, dtype, n, factor, see
     assert_close(outs[0], outs[1], max(1, abs(factor)) * np.linalg.norm(psi), np.complex128)
 
 
-# --- a larger state: every bit, long runs --------------------------------------------------------------------------------------------
+# --- larger states: long runs, and walks that prefetch (from 2^16 amplitudes on) -----------------------------------------------------
 
-LARGE = 14
+LARGE = 16
 
 
 @every_isa
 @both_precisions
-@pytest.mark.parametrize("bit", range(LARGE))
-def test_every_kernel_equals_its_twin_on_every_bit_of_a_large_state(isa, dtype, bit):
+@pytest.mark.parametrize("bit", [0, 1, 2, 3, 9, 14, 15])
+def test_every_kernel_equals_its_twin_on_low_middle_and_top_bits_of_a_large_state(isa, dtype, bit):
     psi = random_state(LARGE, dtype, bit)
     partner = (bit + 5) % LARGE
     mask, controls = 1 << bit | 1 << partner, 1 << (bit + 9) % LARGE
     diagonal, antidiagonal = exchange_matrix(True, (1j, -1)), exchange_matrix(False, (1j, -1))
-    for c, u in itertools.product((0, controls), (random_unitary(1, bit), diagonal, antidiagonal)):
+    phase = exchange_matrix(True, (1, 1j))
+    for c, u in itertools.product((0, controls), (random_unitary(1, bit), phase, diagonal, antidiagonal)):
         assert_equals_twin("single", isa, psi, target=bit, controls=c, u=u)
     assert_equals_twin("swap", isa, psi, a=bit, b=partner, controls=controls)
     assert_equals_twin("block", isa, psi, targets=[bit, partner], controls=0, u=random_unitary(2, bit))
@@ -364,6 +365,21 @@ def test_every_kernel_equals_its_twin_on_every_bit_of_a_large_state(isa, dtype, 
     ):
         got, expected = call_both(name, isa, psi, **arguments)
         assert_close(got, expected, np.linalg.norm(psi.astype(complex)) ** 2, np.complex128)
+
+
+@every_isa
+@both_precisions
+def test_join_parity_and_gather_equal_their_twins_on_a_large_state(isa, dtype):
+    psi, other = random_state(LARGE, dtype, 1), random_state(2, dtype, 2)
+    for a in (0, 1, 2, 8, LARGE - 1):
+        arguments = {"a": a, "other": other, "b": 1, "value": 1, "scale": 1.5}
+        got, expected = call_both("join_parity", isa, destination(psi, 2 * psi.size), **arguments)
+        assert_close(got, expected, 1.5 * np.linalg.norm(psi) * np.linalg.norm(other), dtype)
+    outs = np.empty((2, psi.size), dtype=complex)
+    for bits in (list(range(LARGE)), list(reversed(range(LARGE)))):
+        kernels.gather(psi, bits, 0.5j, outs[0], isa=isa)
+        twins.gather(psi, bits, 0.5j, outs[1])
+        assert np.array_equal(outs[0], outs[1])
 
 
 # --- calls that are refused ----------------------------------------------------------------------------------------------------------

@@ -1,0 +1,53 @@
+"""qmpi: MPI for quantum computers.
+
+Each rank owns registers of qubits; ranks exchange quantum states through EPR pairs. Run a program with `mpiexec -n 4 python program.py`:
+
+    import qmpi
+    from qmpi import cx, h, measure
+
+    comm = qmpi.COMM_WORLD
+    q = comm.alloc(1)
+    if comm.rank == 0:
+        h(q)
+        comm.send(q, dest=1)        # rank 1 now holds an entangled copy
+    elif comm.rank == 1:
+        q = comm.recv(source=0)
+
+Source of the standard: arXiv:2105.01109 (SC '21).
+"""
+
+from . import errors, gates
+from ._core import VERSION as __version__
+from ._core import Qubit
+from .api import Bits, expectation, measure, probability, reset
+from .comm.communicator import Comm, StoreReport, WorldComm
+from .comm.point_to_point import ANY_SOURCE, ANY_TAG, PROC_NULL
+from .comm.register import Register
+from .comm.request import Request, Status
+from .errors import QMPIError
+from .gates import *  # noqa: F403
+
+COMM_WORLD = WorldComm()
+
+# One-letter names and `id` stay in qmpi.gates: `from qmpi import *` must not take them from a program.
+__all__ = [
+    "ANY_SOURCE",
+    "ANY_TAG",
+    "COMM_WORLD",
+    "PROC_NULL",
+    "Bits",
+    "Comm",
+    "QMPIError",
+    "Qubit",
+    "Register",
+    "Request",
+    "Status",
+    "StoreReport",
+    "errors",
+    "expectation",
+    "gates",
+    "measure",
+    "probability",
+    "reset",
+    *(name for name in gates.TABLE if len(name) > 1 and name != "id"),
+]

@@ -1,0 +1,301 @@
+"""The communicator: who takes part, what they own together, and the windows on their joint state."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .._core import Qubit
+from ..api import Bits, measure
+from ..errors import Closed, InvalidArgument
+from ..runtime import windows
+from ..runtime.collective import Group
+from ..runtime.ledger import Ledger
+from ..runtime.session import session_of
+from .point_to_point import COLLECTIVE, PointToPoint
+from .register import Register, qubits_of
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReport:
+    """What the store of a node holds, over all ranks.
+
+    Attributes:
+        qubits: all qubits.
+        components: groups of two or more qubits that may be entangled.
+        entangled_qubits: qubits in them; all others are product qubits.
+        peak_component: most qubits a component ever had.
+        merges: how often components grew together.
+        waits: how often an operation found a component locked.
+        bytes: memory that the components' amplitudes take.
+        peak_bytes: the most they ever took.
+    """
+
+    qubits: int
+    components: int
+    entangled_qubits: int
+    peak_component: int
+    merges: int
+    waits: int
+    bytes: int
+    peak_bytes: int
+
+
+class Comm(PointToPoint):
+    """A communicator for quantum messages, a context of its own over a classical one.
+
+    Every method that is called collective must be called by all its ranks, in the same order. The classical communicator
+    underneath is `comm.mpi`; the two never mix in one call.
+
+    Attributes:
+        rank: this rank's number, 0 … size-1.
+        size: the number of ranks.
+        mpi: the mpi4py communicator that was wrapped.
+    """
+
+    def __init__(self, mpi: Any) -> None:
+        """Wraps a classical communicator. The first one of a process founds the universe: wrap the largest first.
+
+        **Collective.**
+
+        Args:
+            mpi: any mpi4py intracommunicator.
+
+        Raises:
+            FoundingError: its ranks cannot share one store, or disagree on version or settings.
+            OutsideUniverse: some of its ranks run qmpi without the others.
+        """
+        self._join(mpi)
+
+    def _join(self, mpi: Any) -> None:
+        from ..world.mpi import join
+
+        universe, membership = join(mpi)
+        self.mpi = membership.mpi
+        self.rank = membership.rank
+        self.size = len(membership.members)
+        self._members = membership.members
+        self._comm_rank = {member: rank for rank, member in enumerate(membership.members)}
+        self._null = membership.null
+        self._context = 4 * membership.context
+        self._name = f"comm {membership.context}"
+        self._closed = False
+        self._session = session_of(universe)
+        self._group = Group(self._session, self.rank, self._members, self._context + COLLECTIVE)
+
+    # --- qubits ------------------------------------------------------------------------------------------------------------------
+
+    def alloc(self, count: int = 1) -> Register:
+        """Takes qubits from this rank's quantum memory, in |0⟩.
+
+        Args:
+            count: how many, at least 1.
+
+        Raises:
+            InvalidArgument: not a positive integer.
+
+        Cost: 0 EPR pairs, 0 bits; 64 bytes per qubit as long as it is not entangled.
+        """
+        if self._closed:
+            raise Closed("the communicator has been closed")
+        if not isinstance(count, int) or count < 1:
+            raise InvalidArgument(f"alloc takes a positive number of qubits, not {count!r}")
+        return Register(self._session.core.alloc(count))
+
+    def free(self, q: Register | Qubit) -> None:
+        """Gives qubits back. All of them, or none if one is refused.
+
+        Args:
+            q: qubits in a basis state: |0⟩, or measured.
+
+        Raises:
+            EntangledQubit: a qubit is superposed or entangled.
+            OutstandingCopies: a qubit has copies elsewhere.
+
+        Cost: 0 EPR pairs, 0 bits.
+        """
+        qubits = qubits_of(q)
+        if len(set(qubits)) < len(qubits):
+            raise InvalidArgument("free: a qubit is given twice")
+        self._session.obligations.refuse_originals(qubits, "freeing it")
+        self._session.core.free(Register(qubits))
+        for qubit in qubits:
+            self._session.obligations.discharge(qubit, "freed")
+
+    def discard_pending(self) -> int:
+        """Drops gates that wait in the buffer because one did not fit into memory (see `StateTooLarge`).
+
+        Returns:
+            How many were dropped.
+        """
+        return self._session.core.discard_pending()
+
+    def measure(self, q: Register | Qubit) -> list[Bits]:
+        """Measures all ranks' registers, in rank order, so that the outcomes are reproducible under a seed.
+
+        **Collective.**
+
+        Args:
+            q: this rank's register; any length.
+
+        Returns:
+            Every rank's Bits, in rank order, on every rank.
+
+        Cost: 0 EPR pairs, 0 bits (what the ranks tell each other here is not part of a quantum protocol).
+        """
+        qubits = qubits_of(q)
+        if self.rank > 0:
+            self._group.receive(self.rank - 1)
+        bits = bytes(measure(qubit) for qubit in qubits)  # type: ignore[misc]
+        if self.rank + 1 < self.size:
+            self._group.send(b"", self.rank + 1)
+        return [Bits(row) for row in self._group.allgather(bits)]
+
+    def barrier(self) -> None:
+        """Returns once all ranks have come. What each did before is done, buffered gates included.
+
+        **Collective.** Cost: 0 EPR pairs, 0 bits.
+        """
+        self._session.core.flush()
+        self._group.barrier()
+
+    # --- communicators -----------------------------------------------------------------------------------------------------------
+
+    def dup(self) -> Comm:
+        """A communicator of the same ranks with contexts of its own.
+
+        **Collective.** Cost: 0 EPR pairs, 0 bits.
+        """
+        return Comm(self.mpi.Dup())
+
+    def split(self, color: int | None = 0, key: int = 0) -> Comm | None:
+        """Splits the ranks by color, orders them by key (then by rank).
+
+        **Collective.**
+
+        Args:
+            color: ranks with the same one get together; None or `MPI.UNDEFINED` takes no part.
+            key: order within the new communicator.
+
+        Returns:
+            The new communicator, None for ranks that take no part.
+
+        Cost: 0 EPR pairs, 0 bits.
+        """
+        from ..world.mpi import split
+
+        part = split(self.mpi, color, key)
+        return None if part is None else Comm(part)
+
+    def close(self) -> None:
+        """Ends this communicator; waits for nobody.
+
+        Raises:
+            ObligationError: under QMPI_STRICT=1, copies were never undone; otherwise they are listed in an OutstandingWarning.
+        """
+        if self._closed:
+            return
+        self._session.core.flush()
+        self._closed = True
+        self._session.report_outstanding(self)
+
+    def __enter__(self) -> Comm:
+        """The communicator itself."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        """Closes it; an exception goes on without a report of what was left undone."""
+        if error is None:
+            self.close()
+        else:
+            self._closed = True
+
+    def __repr__(self) -> str:
+        """As `<qmpi.Comm rank 1 of 4>`."""
+        return f"<qmpi.Comm rank {self.rank} of {self.size}>"
+
+    # --- ledger and windows ------------------------------------------------------------------------------------------------------
+
+    @property
+    def ledger(self) -> Ledger:
+        """What this rank has spent; `ledger.total()` is collective."""
+        return Ledger(self._session.book, self._group.allgather)
+
+    def statevector(self, q: Register | Qubit) -> NDArray[np.complex128]:
+        """The joint pure state of all registers given. A window: no physical machine has it.
+
+        **Collective.**
+
+        Args:
+            q: this rank's register; any length, 26 qubits in all at most.
+
+        Returns:
+            2ⁿ amplitudes, complex128, yours to write; the lowest rank's qubit 0 is the least significant bit of the index.
+
+        Raises:
+            EntangledQubit: the registers are entangled with anything else.
+
+        Cost: 0 EPR pairs, 0 bits; 2ⁿ amplitudes on every rank.
+        """
+        ids, snapshots = self._look(q)
+        self._group.barrier()
+        return windows.joint_state(snapshots, ids, 1e-5 if self._session.universe.arena.single_precision else 1e-10)
+
+    def density_matrix(self, q: Register | Qubit) -> NDArray[np.complex128]:
+        """The joint state of all registers given, everything else traced out. A window: no physical machine has it.
+
+        **Collective.**
+
+        Args:
+            q: this rank's register; any length.
+
+        Returns:
+            A 2ⁿ × 2ⁿ matrix, complex128, indexed as `statevector`.
+
+        Cost: 0 EPR pairs, 0 bits; 4ⁿ numbers on every rank.
+        """
+        ids, snapshots = self._look(q)
+        self._group.barrier()
+        return windows.joint_density(snapshots, ids)
+
+    def store_report(self) -> StoreReport:
+        """What the store holds now, over all ranks of the node.
+
+        **Collective.** Cost: 0 EPR pairs, 0 bits.
+        """
+        self.barrier()
+        report = StoreReport(**self._session.universe.arena.statistics())
+        self._group.barrier()
+        return report
+
+    def _look(self, q: Register | Qubit) -> tuple[list[int], list[windows.Snapshot]]:
+        """All ranks' ids in rank order and the components that hold them; callers end with a barrier."""
+        self._session.core.flush()
+        mine = np.array(self._session.core.ids(Register(qubits_of(q))), np.uint64)
+        rows = self._group.allgather(mine.tobytes())
+        ids = [int(name) for row in rows for name in np.frombuffer(row, np.uint64)]
+        return ids, self._session.core.snapshot(ids)
+
+
+class WorldComm(Comm):
+    """`qmpi.COMM_WORLD`: `rank`, `size` and `mpi` answer at once, the first other use founds the universe (collective)."""
+
+    def __init__(self) -> None:
+        """Does nothing; the first use does."""
+
+    def __getattr__(self, name: str) -> Any:
+        """Reached only before the universe is founded."""
+        if name.startswith("__"):
+            raise AttributeError(name)
+        from ..world.mpi import comm_world
+
+        if name in ("rank", "size"):
+            return getattr(comm_world(), name)
+        if name == "mpi":
+            return comm_world()
+        self._join(comm_world())
+        return getattr(self, name)

@@ -1,0 +1,112 @@
+"""Requests: operations that have been posted and may still be under way. Whoever completes a match executes it, so a request makes
+progress while its owner does something else, classical MPI included."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from .._core import Failure, Ticket
+from ..errors import InvalidArgument, MismatchedMessage, PeerFailed, Truncated
+from ..runtime.session import Session
+
+Result = TypeVar("Result")
+
+
+@dataclass(slots=True)
+class Status:
+    """What a receive got.
+
+    Attributes:
+        source: rank of the sender in the communicator; PROC_NULL for a receive from it.
+        tag: the message's tag.
+        count: its number of qubits.
+    """
+
+    source: object = None
+    tag: object = None
+    count: int = 0
+
+
+class Request(Generic[Result]):
+    """One operation in flight. The qubits it names are frozen until it is finished.
+
+    `wait` and `test` give the operation's result: a Register for receives, a `Sent` for copies, None otherwise.
+    """
+
+    __slots__ = ("_finish", "_result", "_session", "_ticket")
+
+    def __init__(self, session: Session, ticket: Ticket | None, finish: Callable[[Ticket | None], Result]) -> None:
+        """`finish` books the ticket and makes the result; no ticket means that nothing had to be done."""
+        self._session = session
+        self._ticket = ticket
+        self._finish: Callable[[Ticket | None], Result] | None = finish
+        self._result: Result | None = None
+
+    def wait(self) -> Result:
+        """Waits until the operation is complete.
+
+        Returns:
+            The operation's result; the same when called again.
+
+        Raises:
+            Truncated, MismatchedMessage: the message does not fit this receive; it stays in the mailbox.
+            PeerFailed: the peer will not undo the operation.
+            WaitTimeout: it took longer than QMPI_TIMEOUT_S.
+        """
+        if self._finish is not None:
+            if self._ticket is not None:
+                self._session.wait(self._ticket)
+            return self._complete()
+        return self._result  # type: ignore[return-value]
+
+    def test(self) -> bool:
+        """True once the operation is complete; does not wait. The result is then `wait()`'s.
+
+        Raises:
+            Truncated, MismatchedMessage, PeerFailed: as `wait`.
+        """
+        if self._finish is None:
+            return True
+        if self._ticket is not None and not self._ticket.wait(0):
+            return False
+        self._complete()
+        return True
+
+    def cancel(self) -> bool:
+        """Takes back a receive (or prepare_epr) that nothing has matched.
+
+        Returns:
+            True if it was taken back, False if it was matched first and completes as usual.
+        """
+        if self._finish is None or self._ticket is None or not self._ticket.withdraw():
+            return False
+        self._finish = None
+        return True
+
+    def _complete(self) -> Result:
+        finish, self._finish = self._finish, None
+        assert finish is not None
+        if self._ticket is not None:
+            check(self._ticket)
+        self._result = finish(self._ticket)
+        self._ticket = None
+        return self._result
+
+
+def check(ticket: Ticket) -> None:
+    """Raises what a finished ticket failed with."""
+    failure = ticket.failure
+    if failure == Failure.none:
+        return
+    if failure == Failure.truncated:
+        raise Truncated(f"the message has {ticket.count} qubit(s), more than the target; it stays in the mailbox")
+    if failure == Failure.other_verb:
+        raise MismatchedMessage(
+            "the message that fits is a move where a copy is received, or the other way round: "
+            "pair send with recv, send_move with recv_move; it stays in the mailbox"
+        )
+    if failure == Failure.counts:
+        raise InvalidArgument(f"prepare_epr: the other rank brought {ticket.count} qubit(s), another number than this one")
+    raise PeerFailed(f"the copy cannot be undone: {ticket.data.decode(errors='replace')}")

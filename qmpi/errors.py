@@ -1,0 +1,184 @@
+"""Everything that qmpi raises: one tree.
+
+Each message says what happened, where (rank, call, source line of the user's program) and what to do about it. Nothing has been
+touched when an error is raised, unless its text says otherwise.
+
+```
+QMPIError
+├── InvalidArgument (ValueError)     NotUnitary · RankOutOfRange · TagOutOfRange
+├── QubitError                       a qubit cannot be used like this
+│   ├── ForeignQubit                 it belongs to another rank
+│   ├── FreedQubit                   it has been freed
+│   ├── FrozenQubit                  a pending request names it
+│   ├── DuplicateQubit               it is given twice
+│   ├── NotZero                      a target must be in |0>
+│   └── EntangledQubit               it must be in a basis state, or disentangled
+├── MessageError                     Truncated · MismatchedMessage
+├── ObligationError                  UnmatchedInverse · OutstandingCopies
+├── CommunicatorError                FoundingError · OutsideUniverse · Closed
+├── StateTooLarge (MemoryError)      an entangled state would not fit into QMPI_MEMORY
+├── SecondThread                     a rank is one thread
+├── WaitTimeout (TimeoutError)       a wait took longer than QMPI_TIMEOUT_S
+└── PeerError                        PeerFailed · RankLost
+```
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+from types import FrameType
+
+_here = threading.local()  # .rank: the universe rank of the calling thread, once there is one
+
+
+def set_rank(rank: int) -> None:
+    """Tells the errors of this thread which rank they come from."""
+    _here.rank = rank
+
+
+def user_frame() -> tuple[FrameType | None, str]:
+    """The innermost frame outside this package, and the name of the package's function it called."""
+    frame: FrameType | None = sys._getframe(1)
+    call = ""
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "qmpi":
+        name = frame.f_code.co_name
+        call = name if not name.startswith("_") else call
+        frame = frame.f_back
+    return frame, call
+
+
+def source_line() -> str:
+    """`file:line` of the user's program that led here."""
+    frame, _ = user_frame()
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "an unknown line"
+
+
+class QMPIError(Exception):
+    """The root of the tree.
+
+    Attributes:
+        rank: universe rank that raised it, or None before there is one.
+        call: the qmpi function that was called.
+        where: `file:line` of that call in the user's program.
+    """
+
+    def __init__(self, what: str) -> None:
+        """Adds to `what` where it happened."""
+        _, self.call = user_frame()
+        self.rank: int | None = getattr(_here, "rank", None)
+        self.where = source_line()
+        rank = "" if self.rank is None else f"rank {self.rank}, "
+        super().__init__(f"{what} [{rank}{self.call or 'qmpi'} at {self.where}]")
+
+
+class InvalidArgument(QMPIError, ValueError):
+    """An argument no call could accept."""
+
+
+class NotUnitary(InvalidArgument):
+    """A matrix given as a gate is not unitary."""
+
+
+class RankOutOfRange(InvalidArgument):
+    """A source, destination or root that the communicator does not have."""
+
+
+class TagOutOfRange(InvalidArgument):
+    """A tag outside 0 … 2³¹-1."""
+
+
+class QubitError(QMPIError):
+    """A qubit cannot be used like this."""
+
+
+class ForeignQubit(QubitError):
+    """The qubit belongs to another rank."""
+
+
+class FreedQubit(QubitError):
+    """The qubit has been freed."""
+
+
+class FrozenQubit(QubitError):
+    """A pending request names the qubit."""
+
+
+class DuplicateQubit(QubitError):
+    """One qubit is given twice."""
+
+
+class NotZero(QubitError):
+    """A target must be in |0⟩."""
+
+
+class EntangledQubit(QubitError):
+    """The qubit must be in a basis state, or not entangled with others."""
+
+
+class MessageError(QMPIError):
+    """A message and a receive that found each other do not fit."""
+
+
+class Truncated(MessageError):
+    """The message has more qubits than the target; it stays in the mailbox."""
+
+
+class MismatchedMessage(MessageError):
+    """A copy met a receive for a move, or the other way round; the message stays in the mailbox."""
+
+
+class ObligationError(QMPIError):
+    """What must be undone, and how."""
+
+
+class UnmatchedInverse(ObligationError):
+    """There is no operation that this call would undo."""
+
+
+class OutstandingCopies(ObligationError):
+    """The qubit is part of a copy that has not been undone."""
+
+
+class CommunicatorError(QMPIError):
+    """A communicator cannot be used like this."""
+
+
+class FoundingError(CommunicatorError):
+    """The ranks could not be brought together."""
+
+
+class OutsideUniverse(CommunicatorError):
+    """The communicator has ranks that the first one did not have: wrap the largest first."""
+
+
+class Closed(CommunicatorError):
+    """The communicator, or qmpi in this process, has been closed."""
+
+
+class StateTooLarge(QMPIError, MemoryError):
+    """An entangled state would not fit into the memory that qmpi may take."""
+
+
+class SecondThread(QMPIError):
+    """A rank is one thread; another one made a call."""
+
+
+class WaitTimeout(QMPIError, TimeoutError):
+    """A single wait took longer than QMPI_TIMEOUT_S; what was waited for has been withdrawn where that was possible."""
+
+
+class PeerError(QMPIError):
+    """Another rank is the reason."""
+
+
+class PeerFailed(PeerError):
+    """The peer has given up the operation that this rank waits for."""
+
+
+class RankLost(PeerError):
+    """A rank has died; the universe cannot go on."""
+
+
+class OutstandingWarning(UserWarning):
+    """Copies that were never undone; an error under QMPI_STRICT=1."""

@@ -1,0 +1,145 @@
+"""What must be undone: copies, from both sides. Pairs an inverse with its operation by id, never by arrival.
+
+A copy obliges both ranks until it is undone, or until its holder measures, resets or frees it. Moves oblige to nothing; the most recent
+ones are remembered so that they can be undone. Knows no messages: what has to be told to a peer is told through `Operation.tell`.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict, deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any
+
+from .._core import Qubit
+from ..errors import OutstandingCopies, UnmatchedInverse, source_line
+
+MOVES_REMEMBERED = 256
+
+
+class Side(Enum):
+    """Which part of an operation a rank holds."""
+
+    ORIGINAL = "copy sent"
+    COPY = "copy received"
+    SOURCE = "move sent"
+    DESTINATION = "move received"
+
+    @property
+    def obliges(self) -> bool:
+        """True for copies."""
+        return self in (Side.ORIGINAL, Side.COPY)
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One side of a copy or move.
+
+    Attributes:
+        id: the same on both sides; 0 for an operation with PROC_NULL, which obliges to nothing.
+        peer: the other side's rank in the communicator, None for PROC_NULL.
+        line: where in the program it was issued.
+        tell: sends the peer the reason why this operation will not be undone.
+        untouched: its qubits that have not been measured, reset or freed.
+    """
+
+    id: int
+    side: Side
+    comm: Any
+    peer: int | None
+    tag: int
+    qubits: tuple[Qubit, ...]
+    line: str
+    tell: Callable[[str], None]
+    open: bool = True
+    untouched: set[Qubit] = field(default_factory=set)
+
+    def __str__(self) -> str:
+        return f"{self.side.value} of {len(self.qubits)} qubit(s), rank {self.peer}, tag {self.tag}, issued at {self.line}"
+
+
+class Obligations:
+    """All operations of this rank that can still be undone."""
+
+    def __init__(self) -> None:
+        """None yet."""
+        self._of: defaultdict[Qubit, list[Operation]] = defaultdict(list)
+        self._moves: deque[Operation] = deque(maxlen=MOVES_REMEMBERED)
+
+    def record(self, operation: Operation) -> None:
+        """Enters an operation that has happened."""
+        if not operation.side.obliges:
+            self._moves.append(operation)
+            return
+        operation.untouched = set(operation.qubits)
+        for qubit in operation.qubits:
+            self._of[qubit].append(operation)
+            qubit._obliged = True
+
+    def find(self, side: Side, qubits: tuple[Qubit, ...], comm: Any, fits: Callable[[Operation], bool]) -> Operation:
+        """The most recent operation of this side on exactly these qubits that fits.
+
+        Raises:
+            UnmatchedInverse: there is none.
+        """
+        candidates: Iterable[Operation] = self._of.get(qubits[0], ()) if side.obliges else self._moves
+        related = [o for o in candidates if o.side is side and o.comm is comm and set(o.qubits) & set(qubits)]
+        fitting = [o for o in related if o.qubits == qubits and fits(o)]
+        if fitting:
+            return fitting[-1]
+        hint = f"; its qubits belong to: {'; '.join(map(str, related))}" if related else ""
+        raise UnmatchedInverse(f"there is no such {side.value} with exactly this register in this communicator{hint}")
+
+    def close(self, operation: Operation) -> None:
+        """The operation is over: its qubits are free of it."""
+        operation.open = False
+        if not operation.side.obliges:
+            self._moves.remove(operation)
+            return
+        for qubit in operation.qubits:
+            rest = [o for o in self._of.get(qubit, []) if o is not operation]
+            if rest:
+                self._of[qubit] = rest
+            else:
+                self._of.pop(qubit, None)
+                if not qubit.freed:
+                    qubit._obliged = False
+
+    def refuse_originals(self, qubits: Sequence[Qubit], what: str) -> None:
+        """Raises OutstandingCopies if one of the qubits has copies elsewhere."""
+        self._refuse(qubits, what, (Side.ORIGINAL,))
+
+    def refuse_any(self, qubits: Sequence[Qubit], what: str) -> None:
+        """Raises OutstandingCopies if one of the qubits has copies elsewhere or is a copy itself."""
+        self._refuse(qubits, what, (Side.ORIGINAL, Side.COPY))
+
+    def _refuse(self, qubits: Sequence[Qubit], what: str, sides: tuple[Side, ...]) -> None:
+        if not self._of:
+            return
+        for qubit in qubits:
+            for operation in self._of.get(qubit, ()):
+                if operation.side in sides and operation.id:
+                    raise OutstandingCopies(f"{what} is refused, undo this first: {operation}")
+
+    def discharge(self, qubit: Qubit, how: str) -> None:
+        """The qubit was measured, reset or freed: it owes nothing any more."""
+        for operation in self._of.pop(qubit, []):
+            operation.untouched.discard(qubit)
+            if not operation.untouched:
+                self._end(operation, f"{how} it at {source_line()}")
+
+    def abandon(self, operation: Operation, error: BaseException) -> None:
+        """An exception left the operation's block: it will not be undone, and who waits for that is told why."""
+        if operation.open and operation.side.obliges:
+            self._end(operation, f"gave it up: {type(error).__name__}: {error}")
+
+    def _end(self, operation: Operation, how: str) -> None:
+        self.close(operation)
+        if operation.side is Side.COPY:
+            operation.tell(how)
+
+    def outstanding(self, comm: Any) -> list[str]:
+        """One line per copy that is neither undone nor discharged."""
+        operations = {id(o): o for entries in self._of.values() for o in entries if comm is None or o.comm is comm}
+        return [str(operation) for operation in operations.values() if operation.id]

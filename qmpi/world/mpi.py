@@ -1,0 +1,194 @@
+"""Ranks as MPI processes of one node. The only module that imports mpi4py.
+
+Founding is collective over the first communicator: rank 0 makes the arena and hands its descriptor to the others through an abstract
+Unix socket whose random name it broadcasts; the peer's user id is checked. Everything talks on duplicates, with upper-case calls.
+"""
+
+from __future__ import annotations
+
+import os
+import secrets
+import socket
+import struct
+from typing import Any
+
+import numpy as np
+from mpi4py import MPI
+
+from .._core import VERSION, Arena
+from ..errors import CommunicatorError, FoundingError, InvalidArgument, OutsideUniverse, QMPIError, set_rank
+from ..randomness import choose_seed
+from .base import Membership, Universe
+from .settings import Settings
+
+_MESSAGE_BYTES = 512
+_CONNECT_TIMEOUT_S = 60.0
+
+_universe: Universe | None = None
+_group: MPI.Group | None = None  # of the communicator that founded it
+
+
+def comm_world() -> Any:
+    """`MPI.COMM_WORLD`. Initialises MPI if the program has not."""
+    return MPI.COMM_WORLD
+
+
+def join(comm: Any) -> tuple[Universe, Membership]:
+    """Makes this rank a member of `comm`; the first call of a process founds the universe.
+
+    **Collective** over `comm`.
+
+    Args:
+        comm: an mpi4py intracommunicator.
+
+    Raises:
+        CommunicatorError: not an intracommunicator.
+        OutsideUniverse: some of its ranks founded a universe without the others.
+        FoundingError: the ranks do not share one node, or disagree on version or settings, or the arena cannot be made.
+    """
+    if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
+        raise CommunicatorError(f"qmpi.Comm wraps an mpi4py intracommunicator, not {comm!r}")
+    own = comm.Dup()
+    try:
+        founded = np.zeros(own.size, np.int8)
+        own.Allgather(np.array([_universe is not None], np.int8), founded)
+        if not founded.any():
+            _found(own)
+        universe, group = _universe, _group
+        # In a mixed communicator nobody goes on, so that nobody waits.
+        if universe is None or group is None or (not founded.all() and founded.any()):
+            raise OutsideUniverse(
+                "some ranks of this communicator already run qmpi without the others: wrap the largest communicator first"
+            )
+        members = MPI.Group.Translate_ranks(own.Get_group(), list(range(own.size)), group)
+        if MPI.UNDEFINED in members:
+            raise OutsideUniverse("the communicator has ranks outside the first one wrapped: wrap the largest first")
+        context = np.zeros(1, np.int64)
+        if own.rank == 0:
+            context[0] = universe.arena.next_contexts(1)
+        own.Bcast(context, root=0)
+        return universe, Membership(comm, comm.rank, tuple(members), int(context[0]), int(MPI.PROC_NULL))
+    finally:
+        own.Free()
+
+
+def split(comm: Any, color: int | None, key: int) -> Any | None:
+    """`comm.Split`; None for ranks that take no part. **Collective** over `comm`."""
+    part = comm.Split(MPI.UNDEFINED if color is None else color, key)
+    return None if part == MPI.COMM_NULL else part
+
+
+def _found(own: MPI.Intracomm) -> None:
+    global _universe, _group
+    _refuse_lonely_start(own)
+    set_rank(own.rank)
+    settings: Settings | None = None
+    problem = ""
+    try:
+        settings = Settings.from_environment()
+        choose_seed(settings.seed)
+    except InvalidArgument as error:
+        problem = error.args[0]
+    _agree(own, problem)
+    assert settings is not None
+    _compare(own, settings)
+    arena = _share(own, settings)
+    _universe = Universe(arena, own.rank, own.size, settings)
+    _group = own.Get_group()
+
+
+def _refuse_lonely_start(own: MPI.Intracomm) -> None:
+    """Under `srun` without PMIx every task believes to be alone (open-mpi/ompi#13523)."""
+    tasks = os.environ.get("SLURM_NTASKS", "1")
+    step = "SLURM_STEP_ID" in os.environ and "SLURM_PROCID" in os.environ
+    if step and MPI.COMM_WORLD.size == 1 and tasks.isdigit() and int(tasks) > 1 and own.size == 1:
+        raise FoundingError(
+            f"Slurm started {tasks} tasks, but MPI sees one: start with `srun --mpi=pmix` (or pmi2), or with mpiexec"
+        )
+
+
+def _agree(own: MPI.Intracomm, problem: str) -> None:
+    """All raise FoundingError if one has a problem; each sees the text of the lowest such rank."""
+    texts = np.zeros((own.size, _MESSAGE_BYTES), np.uint8)
+    text = problem.encode()[:_MESSAGE_BYTES]
+    mine = np.zeros(_MESSAGE_BYTES, np.uint8)
+    mine[: len(text)] = np.frombuffer(text, np.uint8)
+    own.Allgather(mine, texts)
+    for rank, line in enumerate(texts):
+        if line[0]:
+            raise FoundingError(f"rank {rank}: {bytes(line).rstrip(bytes(1)).decode(errors='replace')}")
+
+
+def _compare(own: MPI.Intracomm, settings: Settings) -> None:
+    node = own.Split_type(MPI.COMM_TYPE_SHARED)
+    alone = node.size < own.size
+    node.Free()
+    if alone:
+        raise FoundingError("the communicator spans more than one node; qmpi does not span nodes yet")
+    description = f"qmpi {VERSION}, {settings.seed=}, {settings.faithful=}, {settings.single_precision=}, {settings.strict=}"
+    first = np.zeros(_MESSAGE_BYTES, np.uint8)
+    text = np.frombuffer(description.encode()[:_MESSAGE_BYTES], np.uint8)
+    if own.rank == 0:
+        first[: len(text)] = text
+    own.Bcast(first, root=0)
+    theirs = bytes(first).rstrip(bytes(1)).decode()
+    _agree(own, "" if theirs == description else f"runs {description}, but rank 0 runs {theirs}")
+
+
+def _share(own: MPI.Intracomm, settings: Settings) -> Arena:
+    """Rank 0 creates the arena and gives its descriptor to the others."""
+    arena: Arena | None = None
+    problem = ""
+    name = np.zeros(32, np.uint8)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    listener.settimeout(_CONNECT_TIMEOUT_S)
+    with listener:
+        if own.rank == 0:
+            try:
+                arena = Arena.create(
+                    own.size,
+                    choose_seed(settings.seed),
+                    settings.faithful,
+                    settings.single_precision,
+                    settings.memory,
+                )
+                name[:] = np.frombuffer(b"qmpi-" + secrets.token_hex(16).encode()[:27], np.uint8)
+                listener.bind(b"\0" + bytes(name))
+                listener.listen(own.size)
+            except (QMPIError, OSError) as error:
+                problem = str(error)
+        _agree(own, problem)
+        own.Bcast(name, root=0)
+        try:
+            if arena is not None:
+                for _ in range(own.size - 1):
+                    _hand_over(listener, arena.descriptor)
+            else:
+                arena = Arena.attach(_take_over(bytes(name)))
+        except (QMPIError, OSError) as error:
+            problem = f"cannot share the arena: {error}"
+    _agree(own, problem)
+    assert arena is not None
+    return arena
+
+
+def _hand_over(listener: socket.socket, descriptor: int) -> None:
+    """Serves the next of our user's processes; others are turned away."""
+    while True:
+        connection, _ = listener.accept()
+        with connection:
+            credentials = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize("3i"))
+            if struct.unpack("3i", credentials)[1] != os.getuid():
+                continue
+            socket.send_fds(connection, [b"q"], [descriptor])
+            return
+
+
+def _take_over(name: bytes) -> int:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
+        connection.settimeout(_CONNECT_TIMEOUT_S)
+        connection.connect(b"\0" + name)
+        _, descriptors, _, _ = socket.recv_fds(connection, 1, 1, socket.MSG_CMSG_CLOEXEC)
+    if not descriptors:
+        raise OSError("rank 0 sent no descriptor")
+    return descriptors[0]
