@@ -17,8 +17,7 @@ Source of the standard: arXiv:2105.01109 (SC '21).
 """
 
 from . import errors, gates
-from ._core import VERSION as __version__
-from ._core import Qubit
+from ._core import VERSION, Qubit
 from .api import Bits, expectation, measure, probability, reset
 from .comm.communicator import Comm, StoreReport, WorldComm
 from .comm.point_to_point import ANY_SOURCE, ANY_TAG, PROC_NULL
@@ -26,6 +25,8 @@ from .comm.register import Register
 from .comm.request import Request, Status
 from .errors import QMPIError
 from .gates import *  # noqa: F403
+
+__version__ = VERSION
 
 COMM_WORLD = WorldComm()
 

@@ -51,34 +51,45 @@ PyTypeObject* qubit_type = nullptr;
 
 // --- where a gate stands in the user's program ----------------------------------------------------------------------------------
 
-// File names by number. Guarded, because a flush may describe a gate while the GIL is with someone else.
+// What is known of a code object: its file, and whether it belongs to this package. Each is kept alive, so that its address stays its
+// name. Guarded, because a flush may describe a gate while the GIL is with someone else.
+struct CodeFile {
+  std::uint32_t file;
+  bool ours;
+};
 std::vector<std::string> file_names;
 std::mutex file_names_mutex;
 
-std::uint32_t file_number(PyObject* name) {
-  static std::unordered_map<PyObject*, std::uint32_t> numbers;  // keeps a reference to each name
-  static PyObject* last = nullptr;
-  static std::uint32_t last_number = 0;
-  if (name == last) return last_number;
-  const auto [entry, fresh] = numbers.try_emplace(name, static_cast<std::uint32_t>(numbers.size()));
+CodeFile file_of(PyCodeObject* code) {
+  static std::unordered_map<PyCodeObject*, CodeFile> known;
+  static std::unordered_map<std::string, std::uint32_t> numbers;
+  if (const auto entry = known.find(code); entry != known.end()) return entry->second;
+  static const std::string package = nb::cast<std::string>(nb::module_::import_("os.path").attr("dirname")(
+      nb::module_::import_("qmpi.errors").attr("__file__")));
+  const auto name = nb::cast<std::string>(nb::handle(code->co_filename));
+  const auto [number, fresh] = numbers.try_emplace(name, static_cast<std::uint32_t>(numbers.size()));
   if (fresh) {
-    Py_INCREF(name);
     const std::lock_guard guard(file_names_mutex);
-    file_names.push_back(nb::cast<std::string>(nb::handle(name)));
+    file_names.push_back(name);
   }
-  last = name;
-  return last_number = entry->second;
+  Py_INCREF(code);
+  return known[code] = {number->second, name.starts_with(package + "/")};
 }
 
-// The caller of the Python function that called us.
+// The innermost line of the user's program: the first frame outside this package.
 Source caller() {
-  PyFrameObject* gate = PyEval_GetFrame();
-  PyFrameObject* frame = gate ? PyFrame_GetBack(gate) : nullptr;
-  if (!frame) return {};
-  PyCodeObject* code = PyFrame_GetCode(frame);
-  const Source source{file_number(code->co_filename) + 1, static_cast<std::uint32_t>(PyFrame_GetLineNumber(frame))};
-  Py_DECREF(code);
-  Py_DECREF(frame);
+  auto* frame = PyEval_GetFrame();
+  Py_XINCREF(frame);
+  Source source;
+  while (frame) {
+    PyCodeObject* code = PyFrame_GetCode(frame);
+    const CodeFile known = file_of(code);
+    Py_DECREF(code);
+    if (!known.ours) source = {known.file + 1, static_cast<std::uint32_t>(PyFrame_GetLineNumber(frame))};
+    PyFrameObject* outer = known.ours ? PyFrame_GetBack(frame) : nullptr;
+    Py_DECREF(frame);
+    frame = outer;
+  }
   return source;
 }
 
@@ -494,6 +505,13 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("held", [](PySession& s) { return s.held; })
       .def_prop_ro("peak_held", [](PySession& s) { return s.peak_held; });
 
+  m.def("call_site", [] {
+    const Source source = caller();
+    return std::uint64_t{source.file} << 32 | source.line;
+  }, "The innermost line of the user's program, as a number that `describe_site` reads.");
+  m.def("describe_site", [](std::uint64_t site) {
+    return describe({static_cast<std::uint32_t>(site >> 32), static_cast<std::uint32_t>(site)});
+  }, "site"_a, "`file:line` of a call site.");
   m.def("apply_one", &apply_one, "code"_a, "qubit"_a);
   m.def("rotate_one", &rotate_one, "code"_a, "theta"_a, "qubit"_a);
   m.def("apply_two", &apply_two, "code"_a, "a"_a, "b"_a);

@@ -25,7 +25,7 @@ Weights weights_by_group(const Amplitude<Real>* psi, Index size, Index mask) {
     for (Index i = start; i < start + run; i += group)
       for (int p = 0; p < packs; ++p) {
         const Pack a = Pack::load(psi + i + p * lanes);
-        __builtin_prefetch(psi + i + p * lanes + later);
+        if (packs > 1) __builtin_prefetch(psi + i + p * lanes + later);
         part[p] += a.v * a.v;
       }
     auto& sum = sums[parity(start & above)];

@@ -125,6 +125,7 @@ class Mailboxes {
   std::shared_ptr<Arena> arena_;
   int rank_;
   Steps steps_;
+  std::int64_t spin_us_;
 };
 
 }  // namespace qmpi

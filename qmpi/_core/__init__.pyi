@@ -2,8 +2,8 @@
 The C++ core of qmpi: kernels, gate table, store, mailboxes and sessions.
 """
 
-import enum
 from collections.abc import Sequence
+import enum
 from typing import Annotated
 
 import numpy
@@ -176,6 +176,14 @@ class Session:
     def held(self) -> int: ...
     @property
     def peak_held(self) -> int: ...
+
+def call_site() -> int:
+    """
+    The innermost line of the user's program, as a number that `describe_site` reads.
+    """
+
+def describe_site(site: int) -> str:
+    """`file:line` of a call site."""
 
 def apply_one(code: int, qubit: object) -> None: ...
 def rotate_one(code: int, theta: float, qubit: object) -> None: ...

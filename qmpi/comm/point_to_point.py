@@ -9,8 +9,8 @@ from typing import Any
 
 from .._core import ANY_SOURCE as _CORE_ANY_SOURCE
 from .._core import ANY_TAG as _CORE_ANY_TAG
-from .._core import Qubit, Ticket, Verb
-from ..errors import Closed, InvalidArgument, RankOutOfRange, TagOutOfRange, source_line
+from .._core import Qubit, Ticket, Verb, call_site, describe_site
+from ..errors import Closed, InvalidArgument, RankOutOfRange, TagOutOfRange
 from ..runtime.collective import Group
 from ..runtime.obligations import Operation, Side
 from ..runtime.session import Session
@@ -339,15 +339,15 @@ class PointToPoint:
     def _send(self, call: str, verb: Verb, side: Side, q: Register | Qubit, dest: int | Wildcard, tag: int) -> Request[Sent]:
         qubits = self._operand(q)
         peer, tag = self._peer(dest), self._tag(tag)
-        line = source_line()
+        site = call_site()
         if peer is None:
-            return self._nothing(Sent(self._operation(0, side, None, tag, qubits, line)))
+            return self._nothing(Sent(self._operation(0, side, None, tag, qubits, site)))
         ticket = self._session.core.send(verb, qubits, peer, self._context + USER, tag)
 
         def finish(finished: Ticket | None) -> Sent:
-            return Sent(self._operation(ticket.operation, side, peer, tag, qubits, line))
+            return Sent(self._operation(ticket.operation, side, peer, tag, qubits, site))
 
-        return self._request(call, ticket, finish, line)
+        return self._request(call, ticket, finish, site)
 
     def _send_move(self, call: str, q: Register | Qubit, dest: int | Wildcard, tag: int) -> Request[Sent]:
         self._session.obligations.refuse_any(self._operand(q), "moving it away")
@@ -366,7 +366,7 @@ class PointToPoint:
         target = None if q is None else Register(self._operand(q))
         peer = _CORE_ANY_SOURCE if source is ANY_SOURCE else self._peer(source)
         wanted_tag = _CORE_ANY_TAG if tag is ANY_TAG else self._tag(tag)
-        line = source_line()
+        site = call_site()
         if target is not None:
             self._session.obligations.refuse_any(target, "receiving into it")
             self._session.core.require_zero(target)
@@ -374,16 +374,16 @@ class PointToPoint:
             if status is not None:
                 status.source, status.tag, status.count = PROC_NULL, ANY_TAG, 0
             qubits = () if target is None else tuple(target)
-            return self._nothing(Register(qubits, self._operation(0, side, None, 0, qubits, line)))
+            return self._nothing(Register(qubits, self._operation(0, side, None, 0, qubits, site)))
         ticket = self._session.core.receive(verb, target, peer, self._context + USER, wanted_tag)
 
         def finish(_: Ticket | None) -> Register:
             qubits = tuple(ticket.arrived)
             if status is not None:
                 status.source, status.tag, status.count = self._comm_rank[ticket.source], ticket.tag, len(qubits)
-            return Register(qubits, self._operation(ticket.operation, side, ticket.source, ticket.tag, qubits, line))
+            return Register(qubits, self._operation(ticket.operation, side, ticket.source, ticket.tag, qubits, site))
 
-        return self._request(call, ticket, finish, line)
+        return self._request(call, ticket, finish, site)
 
     def _unsend(self, call: str, q: Register | Qubit, dest: int | Wildcard | None, tag: int | None) -> Request[None]:
         return self._undo(call, self._find(Side.ORIGINAL, q, dest, tag))
@@ -426,31 +426,32 @@ class PointToPoint:
         ticket = core.receive(verb, qubits, peer, context, _CORE_ANY_TAG, operation.id)
         return self._request(call, ticket, lambda _: obligations.close(operation) if operation.open else None)
 
-    def _operation(self, number: int, side: Side, peer: int | None, tag: int, qubits: tuple[Qubit, ...], line: str) -> Operation:
+    def _operation(self, number: int, side: Side, peer: int | None, tag: int, qubits: tuple[Qubit, ...], site: int) -> Operation:
         """Enters an operation; `peer` is a universe rank."""
-        core, context, rank = self._session.core, self._context + INVERSE, self.rank
-
-        def tell(how: str) -> None:
-            if peer is not None:
-                core.send_note(f"rank {rank}, which received it at {line}, {how}", peer, context, 0, number)
-
-        other = None if peer is None else self._comm_rank[peer]
-        operation = Operation(number, side, self, other, tag, qubits, line, tell)
+        rank = None if peer is None else self._comm_rank[peer]
+        operation = Operation(number, side, self, rank, tag, qubits, site)
         self._session.obligations.record(operation)
         return operation
+
+    def tell(self, operation: Operation, how: str) -> None:
+        """Tells the peer why a copy will not be undone. What the obligations call."""
+        if operation.peer is not None:
+            text = f"rank {self.rank}, which received it at {describe_site(operation.site)}, {how}"
+            peer, context = self._members[operation.peer], self._context + INVERSE
+            self._session.core.send_note(text, peer, context, 0, operation.id)
 
     def _find(self, side: Side, q: Register | Qubit, peer: int | Wildcard | None, tag: int | None) -> Operation:
         qubits = self._operand(q)
         if not qubits:  # what a receive from PROC_NULL returned
-            return self._operation(0, side, None, 0, qubits, "")
+            return self._operation(0, side, None, 0, qubits, 0)
         rank = None if peer is None else self._peer(peer)
         wanted = None if rank is None else self._comm_rank[rank]
         return self._session.obligations.find(
             side, qubits, self, lambda o: (peer is None or o.peer == wanted) and (tag is None or o.tag == tag)
         )
 
-    def _request(self, call: str, ticket: Ticket, finish: Callable[[Ticket | None], Any], line: str = "") -> Request[Any]:
-        where = line or source_line()
+    def _request(self, call: str, ticket: Ticket, finish: Callable[[Ticket | None], Any], site: int | None = None) -> Request[Any]:
+        where = call_site() if site is None else site
 
         def book(finished: Ticket | None) -> Any:
             self._session.book.charge(call, where, self._name, ticket.charges)
@@ -467,7 +468,7 @@ class PointToPoint:
         if self._closed:
             raise Closed("the communicator has been closed")
         qubits = qubits_of(q)
-        if len(set(qubits)) < len(qubits):
+        if len(qubits) > 1 and len(set(qubits)) < len(qubits):
             raise InvalidArgument("a qubit is given twice in one message")
         return qubits
 

@@ -7,15 +7,18 @@ shortcuts of fast mode charge what the protocol would have.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass, fields
+from dataclasses import astuple, dataclass
+from typing import TypeVar
 
 import numpy as np
 
-from .._core import Arena
+from .._core import Arena, describe_site
 from .._core import Session as Core
 from ..gates import TABLE
+
+Key = TypeVar("Key")
 
 
 @dataclass(slots=True)
@@ -66,28 +69,35 @@ class Total:
 
 
 class Book:
-    """One rank's records, shared by the ledgers of all its communicators."""
+    """One rank's records, shared by the ledgers of all its communicators: one entry per call, call site and communicator."""
 
     def __init__(self, core: Core, arena: Arena) -> None:
         """An empty book."""
         self.core = core
         self.arena = arena
-        self.sum = Charges()
-        self.by_call: defaultdict[tuple[str, str], Charges] = defaultdict(Charges)
-        self.by_comm: defaultdict[str, Charges] = defaultdict(Charges)
+        self.entries: defaultdict[tuple[str, int, str], Charges] = defaultdict(Charges)
         self.sections: dict[str, Charges] = {}
 
-    def charge(self, call: str, line: str, comm: str, charges: tuple[int, int, int, int, int]) -> None:
+    def charge(self, call: str, site: int, comm: str, charges: tuple[int, int, int, int, int]) -> None:
         """Books one side of an operation."""
-        self.sum.add(charges)
-        self.by_call[call, line].add(charges)
-        self.by_comm[comm].add(charges)
+        self.entries[call, site, comm].add(charges)
+
+    def sum(self) -> Charges:
+        """All that has been booked."""
+        return _added(self.entries.values())
 
     def now(self) -> Charges:
-        """The sum so far, user's measurements included."""
-        total = Charges(*astuple(self.sum))
+        """The sum so far, the user's measurements included."""
+        total = self.sum()
         total.measurements = self.core.measurements
         return total
+
+
+def _added(parts: Iterable[Charges]) -> Charges:
+    total = Charges()
+    for part in parts:
+        total.add(astuple(part))
+    return total
 
 
 class Ledger:
@@ -101,17 +111,17 @@ class Ledger:
     @property
     def epr_halves(self) -> int:
         """EPR pairs this rank took part in."""
-        return self._book.sum.epr_halves
+        return self._book.sum().epr_halves
 
     @property
     def bits_sent(self) -> int:
         """Classical bits that protocols sent from this rank."""
-        return self._book.sum.bits_sent
+        return self._book.sum().bits_sent
 
     @property
     def bits_received(self) -> int:
         """Classical bits that protocols brought to this rank."""
-        return self._book.sum.bits_received
+        return self._book.sum().bits_received
 
     @property
     def measurements(self) -> int:
@@ -137,12 +147,18 @@ class Ledger:
     @property
     def by_call(self) -> dict[tuple[str, str], Charges]:
         """Charges by (call, source line)."""
-        return dict(self._book.by_call)
+        return self._grouped(lambda call, site, comm: (call, describe_site(site)))
 
     @property
     def by_comm(self) -> dict[str, Charges]:
         """Charges by communicator name."""
-        return dict(self._book.by_comm)
+        return self._grouped(lambda call, site, comm: comm)
+
+    def _grouped(self, key: Callable[[str, int, str], Key]) -> dict[Key, Charges]:
+        groups: defaultdict[Key, Charges] = defaultdict(Charges)
+        for entry, charges in self._book.entries.items():
+            groups[key(*entry)].add(astuple(charges))
+        return dict(groups)
 
     @property
     def sections(self) -> dict[str, Charges]:
@@ -157,9 +173,7 @@ class Ledger:
             yield
         finally:
             spent = self._book.now() - before
-            entry = self._book.sections.setdefault(name, Charges())
-            for field in fields(Charges):
-                setattr(entry, field.name, getattr(entry, field.name) + getattr(spent, field.name))
+            self._book.sections.setdefault(name, Charges()).add(astuple(spent))
 
     def total(self) -> Total:
         """What all ranks of the communicator spent.

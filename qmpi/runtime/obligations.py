@@ -1,7 +1,7 @@
 """What must be undone: copies, from both sides. Pairs an inverse with its operation by id, never by arrival.
 
 A copy obliges both ranks until it is undone, or until its holder measures, resets or frees it. Moves oblige to nothing; the most recent
-ones are remembered so that they can be undone. Knows no messages: what has to be told to a peer is told through `Operation.tell`.
+ones are remembered so that they can be undone. Knows no messages: what has to be told to a peer, the operation's communicator tells.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any
 
-from .._core import Qubit
+from .._core import Qubit, describe_site
 from ..errors import OutstandingCopies, UnmatchedInverse, source_line
 
 MOVES_REMEMBERED = 256
@@ -39,8 +39,7 @@ class Operation:
     Attributes:
         id: the same on both sides; 0 for an operation with PROC_NULL, which obliges to nothing.
         peer: the other side's rank in the communicator, None for PROC_NULL.
-        line: where in the program it was issued.
-        tell: sends the peer the reason why this operation will not be undone.
+        site: where in the program it was issued.
         untouched: its qubits that have not been measured, reset or freed.
     """
 
@@ -50,13 +49,12 @@ class Operation:
     peer: int | None
     tag: int
     qubits: tuple[Qubit, ...]
-    line: str
-    tell: Callable[[str], None]
+    site: int
     open: bool = True
     untouched: set[Qubit] = field(default_factory=set)
 
     def __str__(self) -> str:
-        return f"{self.side.value} of {len(self.qubits)} qubit(s), rank {self.peer}, tag {self.tag}, issued at {self.line}"
+        return f"{self.side.value} of {len(self.qubits)} qubit(s), rank {self.peer}, tag {self.tag}, issued at {describe_site(self.site)}"
 
 
 class Obligations:
@@ -137,7 +135,7 @@ class Obligations:
     def _end(self, operation: Operation, how: str) -> None:
         self.close(operation)
         if operation.side is Side.COPY:
-            operation.tell(how)
+            operation.comm.tell(operation, how)
 
     def outstanding(self, comm: Any) -> list[str]:
         """One line per copy that is neither undone nor discharged."""

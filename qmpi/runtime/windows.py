@@ -53,7 +53,7 @@ def joint_state(snapshots: Sequence[Snapshot], ids: Sequence[int], tolerance: fl
                 "the registers are entangled with qubits that are not among them, so they have no state vector: "
                 "include those, or ask for the density matrix"
             )
-        state = np.kron(vector, state)
+        state = np.kron(vector, state).astype(np.complex128, copy=False)
         order += kept
     return _arrange(state, order, ids)
 

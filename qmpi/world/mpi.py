@@ -102,9 +102,7 @@ def _refuse_lonely_start(own: MPI.Intracomm) -> None:
     tasks = os.environ.get("SLURM_NTASKS", "1")
     step = "SLURM_STEP_ID" in os.environ and "SLURM_PROCID" in os.environ
     if step and MPI.COMM_WORLD.size == 1 and tasks.isdigit() and int(tasks) > 1 and own.size == 1:
-        raise FoundingError(
-            f"Slurm started {tasks} tasks, but MPI sees one: start with `srun --mpi=pmix` (or pmi2), or with mpiexec"
-        )
+        raise FoundingError(f"Slurm started {tasks} tasks, but MPI sees one: start with `srun --mpi=pmix` (or pmi2), or with mpiexec")
 
 
 def _agree(own: MPI.Intracomm, problem: str) -> None:
