@@ -21,7 +21,8 @@ NB_MODULE(_core, m) {
       std::rethrow_exception(thrown);
     } catch (const qmpi::Error& error) {
       const nb::object kind = nb::module_::import_("qmpi.errors").attr(error.kind());
-      PyErr_SetObject(kind.ptr(), nb::str(error.what()).ptr());
+      // Made here and now, while the frames are there in which it looks for its source line.
+      PyErr_SetObject(kind.ptr(), kind(nb::str(error.what())).ptr());
     }
   });
   m.attr("VERSION") = QMPI_VERSION;

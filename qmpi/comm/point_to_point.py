@@ -399,10 +399,14 @@ class PointToPoint:
 
     def leave(self, operation: Operation, error: BaseException | None) -> None:
         """Ends the `with` block of an operation: undoes it, or after an exception gives it up. What the block's manager calls."""
+        try:
+            if error is None and operation.open:
+                self._undo(_INVERSES[operation.side], operation).wait()
+        except BaseException as failure:
+            self._session.obligations.abandon(operation, failure)
+            raise
         if error is not None:
             self._session.obligations.abandon(operation, error)
-        elif operation.open:
-            self._undo(_INVERSES[operation.side], operation).wait()
 
     def _undo(self, call: str, operation: Operation) -> Request[None]:
         """This side's part of the inverse; the other side does its own."""
