@@ -10,6 +10,7 @@ namespace nb = nanobind;
 namespace qmpi {
 void bind_kernels(nb::module_& m);
 void bind_gates(nb::module_& m);
+void bind_handles(nb::module_& m);
 void bind_session(nb::module_& m);
 }  // namespace qmpi
 
@@ -29,6 +30,7 @@ NB_MODULE(_core, m) {
   qmpi::bind_kernels(m);
   qmpi::bind_gates(m);
   qmpi::bind_session(m);
+  qmpi::bind_handles(m);
   m.def(
       "uniform_draw",
       [](std::uint64_t seed, bool protocol, int rank, std::uint64_t number, std::uint64_t position) {

@@ -44,8 +44,8 @@ void compact(Amplitude<Real>* psi, int n, int b, Index run, double scale, Rule k
     using Pack = Lanes<Real, lanes>;
     const Real s = Real(scale);
     Amplitude<Real>* place = psi;
-    const auto source = [&](Index i) __attribute__((always_inline)) { __builtin_prefetch(psi + (i | kept(i))); };
-    for_each_pack<lanes>(bit(n), bit(b), source, [&](Index i) {
+    const auto source = [=](Index i) __attribute__((always_inline)) { __builtin_prefetch(psi + (i | kept(i))); };
+    for_each_pack<lanes>(bit(n), bit(b), source, [=, &place](Index i) {
       Pack{s * Pack::load(psi + (i | kept(i))).v}.store(place);
       place += lanes;
     });
@@ -60,8 +60,8 @@ void project(Amplitude<Real>* psi, int n, int b, int value, double scale) {
 
 template <class Real>
 void project_parity(Amplitude<Real>* psi, int n, int a, int b, int value, double scale) {
-  const Index where_0 = value ? bit(b) : 0, where_1 = value ? 0 : bit(b);  // bit b that goes with bit a
-  compact(psi, n, b, lowest(bit(a) | bit(b)), scale, [=](Index i) { return i & bit(a) ? where_1 : where_0; });
+  const Index one = bit(a), with_0 = value ? bit(b) : 0, with_1 = value ? 0 : bit(b);  // bit b that goes with bit a
+  compact(psi, n, b, lowest(bit(a) | bit(b)), scale, [=](Index i) { return i & one ? with_1 : with_0; });
 }
 
 }  // namespace qmpi::QMPI_ISA

@@ -136,7 +136,7 @@ Lanes<Real, count> operator*(Lanes<Real, count> a, const Factor<Real, count>& f)
 // States of at least this many amplitudes come from memory rather than from a core's cache. Hardware prefetchers lose the thread
 // where a walk skips over bits; asking for the amplitudes `ahead` is worth up to a factor of three there.
 constexpr Index streamed_size = bit(16);
-constexpr Index ahead = 3072;
+constexpr Index ahead = 1024;
 
 // body(i) for every first index i < size of a register of `lanes` neighbours whose bits in `fixed` are 0; prefetch(later) with
 // an index that comes up later. (Prefetching functions are always_inline: GCC holds a function that does nothing else to be free

@@ -16,8 +16,9 @@ from ..runtime import windows
 from ..runtime.collective import Group
 from ..runtime.ledger import Ledger
 from ..runtime.session import session_of
-from .point_to_point import COLLECTIVE, PointToPoint
+from .point_to_point import PointToPoint
 from .register import Register, qubits_of
+from .transfer import COLLECTIVE
 
 
 @dataclass(frozen=True, slots=True)

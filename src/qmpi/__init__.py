@@ -20,9 +20,9 @@ from . import errors, gates
 from ._core import VERSION, Qubit
 from .api import Bits, expectation, measure, probability, reset
 from .comm.communicator import Comm, StoreReport, WorldComm
-from .comm.point_to_point import ANY_SOURCE, ANY_TAG, PROC_NULL
 from .comm.register import Register
 from .comm.request import Request, Status
+from .comm.transfer import ANY_SOURCE, ANY_TAG, PROC_NULL
 from .errors import QMPIError
 from .gates import *  # noqa: F403
 

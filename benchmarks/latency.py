@@ -1,0 +1,251 @@
+"""Latency of everything small, as the README's table: medians of interleaved rounds.
+
+    python benchmarks/latency.py
+
+starts the ranks it needs itself. `--part NAME` is what a rank runs.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import machine
+
+ROUNDS = 7
+
+
+def median_us(measured: Callable[[], float], rounds: int = ROUNDS) -> float:
+    """Median of seconds that `measured` returns, in microseconds."""
+    measured()  # warm up
+    return statistics.median(measured() for _ in range(rounds)) * 1e6
+
+
+# --- parts: what the ranks of one mpiexec run ----------------------------------------------------------------------------------
+
+
+def local() -> dict[str, float]:
+    """One rank: gates, measurement, teleportation by hand."""
+    import qmpi
+    from qmpi import cx, h, measure, reset
+    from qmpi.gates import x, z
+
+    comm = qmpi.COMM_WORLD
+    flush = comm._session.core.flush
+    a, b, c = comm.alloc(3)
+    h(a)
+    cx(a, b)
+    cx(b, c)
+
+    def gate() -> float:
+        count = 100_000
+        start = time.perf_counter()
+        for _ in range(count):
+            h(b)
+        flush()
+        return (time.perf_counter() - start) / count
+
+    u, v = comm.alloc(2)
+
+    def measurement() -> float:
+        spent, count = 0.0, 5_000
+        for _ in range(count):
+            h(u)
+            cx(u, v)
+            flush()
+            start = time.perf_counter()
+            measure(u)
+            spent += time.perf_counter() - start
+            reset(u)
+            reset(v)
+        return spent / count
+
+    message, near, far = comm.alloc(3)
+
+    def teleportation() -> float:
+        count = 5_000
+        start = time.perf_counter()
+        for _ in range(count):
+            h(near)
+            cx(near, far)
+            cx(message, near)
+            h(message)
+            if measure(near):
+                x(far)
+            if measure(message):
+                z(far)
+            reset(message)
+            reset(near)
+        return (time.perf_counter() - start) / count
+
+    rows = {"gate": median_us(gate), "measure": median_us(measurement), "teleport 3": median_us(teleportation)}
+    # The register's other qubits are entangled with the message: 8 in all.
+    others = comm.alloc(5)
+    reset(message)
+    h(message)
+    for other in others:
+        cx(message, other)
+    rows["teleport 8"] = median_us(teleportation_of_a_large_state(comm, others))
+    return rows
+
+
+def teleportation_of_a_large_state(comm: object, others: object) -> Callable[[], float]:
+    """Teleports one qubit of a six-qubit state to and fro, over two more qubits."""
+    from qmpi import cx, h, measure, reset
+    from qmpi.gates import x, z
+
+    places = [others[0], *comm.alloc(2)]  # type: ignore[index, attr-defined]
+
+    def run() -> float:
+        count = 5_000
+        start = time.perf_counter()
+        for _ in range(count):
+            message, near, far = places
+            h(near)
+            cx(near, far)
+            cx(message, near)
+            h(message)
+            if measure(near):
+                x(far)
+            if measure(message):
+                z(far)
+            reset(message)
+            reset(near)
+            places[:] = far, near, message
+        return (time.perf_counter() - start) / count
+
+    return run
+
+
+def there_and_back() -> dict[str, float]:
+    """Two ranks: a qubit moved there and back."""
+    import qmpi
+
+    comm = qmpi.COMM_WORLD
+    q = comm.alloc(1)
+
+    def run() -> float:
+        count = 1_000
+        comm.barrier()
+        start = time.perf_counter()
+        for _ in range(count):
+            if comm.rank == 0:
+                comm.send_move(q, 1)
+                comm.recv_move(q, 1)
+            else:
+                comm.recv_move(q, 0)
+                comm.send_move(q, 0)
+        return (time.perf_counter() - start) / count
+
+    return {"us": median_us(run)}
+
+
+def ring() -> dict[str, float]:
+    """A qubit moved round all ranks; per move."""
+    import qmpi
+
+    comm = qmpi.COMM_WORLD
+    q = comm.alloc(1)
+    right, left = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
+
+    def run() -> float:
+        count = 200
+        comm.barrier()
+        start = time.perf_counter()
+        for _ in range(count):
+            if comm.rank == 0:
+                comm.send_move(q, right)
+                comm.recv_move(q, left)
+            else:
+                comm.recv_move(q, left)
+                comm.send_move(q, right)
+        return (time.perf_counter() - start) / count / comm.size
+
+    return {"us": median_us(run)}
+
+
+def idle() -> dict[str, float]:
+    """Rank 1 waits two seconds in recv; its share of a core."""
+    import qmpi
+
+    comm = qmpi.COMM_WORLD
+    q = comm.alloc(1)
+    comm.barrier()
+    if comm.rank == 0:
+        time.sleep(2)
+        comm.send_move(q, 1)
+        return {"percent": comm.mpi.recv(source=1)}
+    wall, cpu = time.perf_counter(), time.process_time()
+    comm.recv_move(q, 0)
+    percent = 100 * (time.process_time() - cpu) / (time.perf_counter() - wall)
+    comm.mpi.send(percent, dest=0)
+    return {}
+
+
+PARTS = {"local": local, "there_and_back": there_and_back, "ring": ring, "idle": idle}
+
+# --- the table -----------------------------------------------------------------------------------------------------------------
+
+
+def import_time_s() -> float:
+    """Seconds of `import qmpi` beyond NumPy, by -X importtime, median; refuses if it imports mpi4py."""
+
+    def once() -> float:
+        program = [sys.executable, "-X", "importtime", "-c", "import numpy, qmpi, sys; assert 'mpi4py' not in sys.modules"]
+        log = subprocess.run(program, capture_output=True, text=True, check=True).stderr
+        cumulative = {name: int(spent) for spent, name in re.findall(r"\| +(\d+) \| +(\S+)", log)}
+        return cumulative["qmpi"] / 1e6
+
+    return statistics.median(once() for _ in range(5))
+
+
+def table() -> None:
+    """Runs everything and prints the README's table."""
+    rows = machine.run_ranks(1, __file__, "--part", "local")
+    # The same minutes for what is compared: two and eight ranks, fast and faithful, interleaved.
+    moves: dict[str, list[float]] = {"fast": [], "faithful": [], "ring": []}
+    for _ in range(5):
+        moves["fast"].append(machine.run_ranks(2, __file__, "--part", "there_and_back", QMPI_MODE="fast")["us"])
+        moves["faithful"].append(machine.run_ranks(2, __file__, "--part", "there_and_back", QMPI_MODE="faithful")["us"])
+        moves["ring"].append(machine.run_ranks(8, __file__, "--part", "ring", QMPI_MODE="fast")["us"])
+    fast, faithful, ring_us = (statistics.median(moves[key]) for key in ("fast", "faithful", "ring"))
+    idle_percent = machine.run_ranks(2, __file__, "--part", "idle")["percent"]
+    lines = [
+        ("one-qubit gate on a 3-qubit component, amortised over 10^5", f"{rows['gate']:.2f} µs", "0.7 µs"),
+        ("measure one qubit of an entangled pair", f"{rows['measure']:.2f} µs", "2 µs"),
+        ("teleportation by hand in one rank, 3 qubits", f"{rows['teleport 3']:.1f} µs", "10 µs"),
+        ("the same, 8 qubits", f"{rows['teleport 8']:.1f} µs", "10 µs"),
+        ("a qubit moved there and back, 2 processes, fast mode", f"{fast:.0f} µs", "40 µs"),
+        ("the same, faithful mode", f"{faithful:.0f} µs", "150 µs"),
+        ("8 processes in a ring of moves, per move", f"{ring_us:.0f} µs", f"{3 * fast:.0f} µs (3 × 2 processes)"),
+        ("CPU of a rank that waits", f"{idle_percent:.2f} %", "2 %"),
+        ("`import qmpi` beyond NumPy, without mpi4py", f"{import_time_s():.3f} s", "0.1 s"),
+    ]
+    print(f"Medians, complex128; {machine.describe()}.\n")
+    print("| | measured | at most |\n|---|---|---|")
+    for line in lines:
+        print("| " + " | ".join(line) + " |")
+
+
+def main() -> None:
+    """Prints the table, or runs one part."""
+    parser = argparse.ArgumentParser(description="Measures the latencies of the README's table.")
+    parser.add_argument("--part", choices=PARTS, help="what a rank runs; without it the whole table is measured")
+    part = parser.parse_args().part
+    if part is None:
+        table()
+    elif result := PARTS[part]():
+        import qmpi
+
+        if qmpi.COMM_WORLD.rank == 0:
+            print(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,46 @@
+// What Python's face of sessions and of qubits share.
+#pragma once
+
+#include <nanobind/nanobind.h>
+
+#include "runtime/session.h"
+
+namespace nb = nanobind;
+
+namespace qmpi {
+
+// Gives up the GIL when the core is about to take long or to sleep, and takes it back when the call ends.
+class Gil : public Patience {
+ public:
+  void give_way() override {
+    if (!saved_) saved_ = PyEval_SaveThread();
+  }
+  ~Gil() override {
+    if (saved_) PyEval_RestoreThread(saved_);
+  }
+
+ private:
+  PyThreadState* saved_ = nullptr;
+};
+
+// A session with what only Python knows: whom to tell when a qubit with an obligation was measured or reset.
+class PySession : public Session {
+ public:
+  using Session::Session;
+  nb::object on_discharge;
+};
+
+struct Qubit {
+  std::shared_ptr<PySession> session;
+  HandleName name;
+};
+
+// The Qubit behind a Python object; null, or a TypeError, if it is none.
+Qubit* as_qubit(nb::handle object);
+Qubit& one_qubit(nb::handle object);
+// The qubits of a Qubit, Register or tuple, all of them this session's.
+std::vector<HandleName> names_of(const PySession& session, nb::handle operand);
+// `file:line` of a call site.
+std::string describe(Source source);
+
+}  // namespace qmpi

@@ -1,0 +1,170 @@
+// What a session sends and receives: from handles to postings, and from what a match has done back to handles.
+#include "runtime/session.h"
+
+namespace qmpi {
+
+void Session::fill(Posting& posting, std::span<const HandleName> names) {
+  const auto qubits = boxes_.qubits(posting);
+  for (std::size_t k = 0; k < names.size(); ++k) qubits[k] = check(names[k]).id;
+}
+
+void Session::freeze(const Ticket& ticket) {
+  for (const HandleName name : ticket.named) handles_[name.slot].frozen += 1;
+}
+
+Ticket Session::send(Verb verb, std::span<const HandleName> names, int dest, std::uint32_t context, int tag,
+                     std::uint64_t operation, Patience& patience) {
+  for (const HandleName name : names) check(name);
+  flush(patience);
+  Ticket ticket;
+  ticket.named.assign(names.begin(), names.end());
+  Posting& message = boxes_.create(verb, dest, context, tag, static_cast<std::uint32_t>(names.size()), patience);
+  fill(message, names);
+  const std::uint64_t own = next_operation();
+  message.number = operations_;
+  message.operation = ticket.operation = operation ? operation : own;
+  message.holders += 1;  // ours, until the results are read
+  patience_ = &patience;
+  ticket.posting = &message;
+  freeze(ticket);
+  try {
+    if (boxes_.send(message, patience)) finish(ticket, patience);
+  } catch (const Error&) {
+    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
+    message.holders = 1;
+    boxes_.discard(message, patience);
+    throw;
+  }
+  return ticket;
+}
+
+Ticket Session::receive(Verb verb, std::span<const HandleName> names, bool allocate, int source, std::uint32_t context, int tag,
+                        std::uint64_t operation, Patience& patience) {
+  for (const HandleName name : names) check(name);
+  flush(patience);
+  Ticket ticket;
+  ticket.receives = true;
+  ticket.named.assign(names.begin(), names.end());
+  Posting& posting = boxes_.create(verb, source, context, tag, static_cast<std::uint32_t>(names.size()), patience);
+  fill(posting, names);
+  posting.capacity_is_free = allocate;
+  posting.operation = operation;
+  next_operation();
+  posting.number = operations_;
+  patience_ = &patience;
+  ticket.posting = &posting;
+  freeze(ticket);
+  try {
+    boxes_.receive(posting, patience);
+  } catch (const Error&) {
+    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
+    boxes_.discard(posting, patience);
+    throw;
+  }
+  if (Mailboxes::finished(posting)) finish(ticket, patience);
+  return ticket;
+}
+
+Ticket Session::meet(std::span<const HandleName> names, int peer, std::uint32_t context, int tag, Patience& patience) {
+  for (const HandleName name : names) check(name);
+  flush(patience);
+  Ticket ticket;
+  ticket.named.assign(names.begin(), names.end());
+  Posting& posting = boxes_.create(Verb::epr, peer, context, tag, static_cast<std::uint32_t>(names.size()), patience);
+  fill(posting, names);
+  ticket.operation = next_operation();
+  posting.number = operations_;
+  patience_ = &patience;
+  ticket.posting = &posting;
+  freeze(ticket);
+  try {
+    boxes_.meet(posting, patience);
+  } catch (const Error&) {
+    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
+    boxes_.discard(posting, patience);
+    throw;
+  }
+  if (Mailboxes::finished(posting)) finish(ticket, patience);
+  return ticket;
+}
+
+Ticket Session::send_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
+                           Patience& patience) {
+  check_thread();
+  Posting& message = boxes_.create(verb, dest, context, tag, static_cast<std::uint32_t>(data.size()), patience);
+  std::copy(data.begin(), data.end(), boxes_.bytes(message).begin());
+  message.operation = operation;
+  patience_ = &patience;
+  boxes_.send(message, patience);  // bytes always find room
+  return {};
+}
+
+Ticket Session::receive_bytes(int source, std::uint32_t context, int tag, Patience& patience) {
+  check_thread();
+  Ticket ticket;
+  ticket.receives = true;
+  Posting& posting = boxes_.create(Verb::bytes, source, context, tag, 0, patience);
+  posting.capacity_is_free = true;
+  patience_ = &patience;
+  ticket.posting = &posting;
+  boxes_.receive(posting, patience);
+  if (Mailboxes::finished(posting)) finish(ticket, patience);
+  return ticket;
+}
+
+// Reads the results out of a finished posting, rebinds handles, unfreezes them and gives the posting up.
+void Session::finish(Ticket& ticket, Patience& patience) {
+  Posting& posting = *ticket.posting;
+  ticket.posting = nullptr;
+  for (const HandleName name : ticket.named) handles_[name.slot].frozen -= 1;
+  ticket.charges = posting.charges;
+  measurements += posting.charges.measurements;
+  ticket.failure = posting.failure;
+  ticket.count = posting.failed_count;
+  if (!ticket.receives) {
+    const bool moved = posting.verb == Verb::move || posting.verb == Verb::unmove;
+    for (std::size_t k = 0; moved && k < ticket.named.size(); ++k) handles_[ticket.named[k].slot].id = boxes_.qubits(posting)[k];
+  } else if (posting.match != 0) {
+    Posting& message = *store_.arena().at<Posting>(posting.match);
+    ticket.source = message.owner;
+    ticket.tag = message.tag;
+    ticket.count = message.count;
+    ticket.operation = message.operation;
+    if (message.verb == Verb::bytes || message.verb == Verb::note) {
+      ticket.bytes.assign(boxes_.bytes(message).begin(), boxes_.bytes(message).end());
+    } else if (message.verb != Verb::uncopy) {
+      for (std::size_t k = 0; k < message.count; ++k) {
+        const QubitId arrived = boxes_.cargo(message)[k];
+        if (posting.capacity_is_free) {
+          ticket.arrived.push_back(adopt(arrived));
+        } else {  // the |0> that stood there is given up
+          Handle& handle = handles_[ticket.named[k].slot];
+          store_.release(handle.id, patience);
+          handle.id = arrived;
+          ticket.arrived.push_back(ticket.named[k]);
+        }
+      }
+    }
+    boxes_.discard(message, patience);
+  }
+  boxes_.discard(posting, patience);
+}
+
+bool Session::wait(Ticket& ticket, std::int64_t microseconds, Patience& patience) {
+  check_thread();
+  if (!ticket.posting) return true;
+  if (!boxes_.wait(*ticket.posting, microseconds, patience)) return false;
+  finish(ticket, patience);
+  return true;
+}
+
+bool Session::withdraw(Ticket& ticket, Patience& patience) {
+  check_thread();
+  if (!ticket.posting || !boxes_.withdraw(*ticket.posting, patience)) return false;
+  for (const HandleName name : ticket.named) handles_[name.slot].frozen -= 1;
+  boxes_.discard(*ticket.posting, patience);
+  ticket.posting = nullptr;
+  return true;
+}
+
+}  // namespace qmpi
