@@ -35,15 +35,27 @@ void Protocol::pack(Posting& message, Patience& patience) {
     while (k-- > 0) take_back(message, k, patience);
     throw;
   }
-  const std::int64_t count = message.count;
-  const bool pair = message.verb != Verb::uncopy;
-  const std::int64_t bits = message.verb == Verb::copy || message.verb == Verb::uncopy ? 1 : 2;
-  if (!store_.arena().settings().faithful && pair) {  // the shortcut's charges are the protocol's
-    message.charges.epr_pairs += count;
-    message.charges.epr_halves += count;
-    message.charges.measurements += bits * count;
-  }
-  message.charges.bits_sent += bits * count;  // they enter the mailbox with the message
+  if (message.verb != Verb::uncopy && !store_.arena().settings().faithful) charge_shortcut(message);
+}
+
+// What the protocol would have been charged, event by event.
+void Protocol::charge_shortcut(Posting& message) {
+  const std::int64_t count = message.count, bits = message.verb == Verb::copy ? count : 2 * count;
+  message.charges.epr_pairs += count;
+  message.charges.epr_halves += count;
+  message.charges.measurements += bits;
+  message.charges.bits_sent += bits;
+}
+
+// A protocol's measurement: the bit enters the message.
+void Protocol::enter_bit(Posting& message, std::size_t position, int bit) {
+  boxes_.bits(message)[position] = static_cast<std::uint8_t>(bit);
+  message.charges.measurements += 1;
+  message.charges.bits_sent += 1;
+}
+
+double Protocol::draw_for(const Posting& message, std::size_t position) {
+  return draw(store_.arena(), Stream::protocol, message.owner, message.number, position);
 }
 
 // A fresh EPR pair; CX from the qubit onto the near half, which is measured and released; the far half is the copy up to X^bit.
@@ -57,9 +69,7 @@ void Protocol::copy_out(Posting& message, std::size_t k, Patience& patience) {
         store_.copy(near, far, patience);
         message.charges.epr_pairs += 1;
         message.charges.epr_halves += 1;
-        const double random = draw(store_.arena(), Stream::protocol, message.owner, message.number, 2 * k);
-        boxes_.bits(message)[2 * k] = static_cast<std::uint8_t>(store_.measure_parity(qubit, near, random, patience));
-        message.charges.measurements += 1;
+        enter_bit(message, 2 * k, store_.measure_parity(qubit, near, draw_for(message, 2 * k), patience));
       } catch (const Error&) {  // the pair is measured away
         store_.measure(near, certain_zero, patience);
         store_.release(near, patience);
@@ -87,9 +97,7 @@ void Protocol::move_out(Posting& message, std::size_t k, Patience& patience) {
   }
   copy_out(message, k, patience);
   store_.hadamard(qubit, patience);
-  const double random = draw(store_.arena(), Stream::protocol, message.owner, message.number, 2 * k + 1);
-  boxes_.bits(message)[2 * k + 1] = static_cast<std::uint8_t>(store_.measure(qubit, random, patience));
-  message.charges.measurements += 1;
+  enter_bit(message, 2 * k + 1, store_.measure(qubit, draw_for(message, 2 * k + 1), patience));
   store_.set_zero(qubit);
 }
 
@@ -97,9 +105,7 @@ void Protocol::move_out(Posting& message, std::size_t k, Patience& patience) {
 void Protocol::measure_out(Posting& message, std::size_t k, Patience& patience) {
   const QubitId copy = boxes_.qubits(message)[k];
   store_.hadamard(copy, patience);
-  const double random = draw(store_.arena(), Stream::protocol, message.owner, message.number, 2 * k);
-  boxes_.bits(message)[2 * k] = static_cast<std::uint8_t>(store_.measure(copy, random, patience));
-  message.charges.measurements += 1;
+  enter_bit(message, 2 * k, store_.measure(copy, draw_for(message, 2 * k), patience));
   store_.set_zero(copy);
 }
 
@@ -126,23 +132,26 @@ void Protocol::take_back(Posting& message, std::size_t k, Patience& patience) {
 
 void Protocol::deliver(Posting& message, Posting& receive, Patience& patience) {
   if (message.verb == Verb::bytes) return;
-  const bool faithful = store_.arena().settings().faithful;
-  const auto bits = boxes_.bits(message);
-  const std::int64_t count = message.count;
-  if (message.verb == Verb::uncopy) {
-    for (std::size_t k = 0; k < message.count; ++k)
-      if (bits[2 * k]) store_.negate(boxes_.qubits(receive)[k], patience);
-    receive.charges.bits_received += count;
+  const bool moved = message.verb == Verb::move || message.verb == Verb::unmove;
+  auto bit = [&](std::size_t position) {
+    receive.charges.bits_received += 1;
+    return boxes_.bits(message)[position] != 0;
+  };
+  if (message.verb != Verb::uncopy && !store_.arena().settings().faithful) {
+    receive.charges.epr_halves += message.count;
+    receive.charges.bits_received += moved ? 2 * message.count : message.count;
     return;
   }
-  const bool moved = message.verb != Verb::copy;
-  for (std::size_t k = 0; faithful && k < message.count; ++k) {
+  for (std::size_t k = 0; k < message.count; ++k) {
+    if (message.verb == Verb::uncopy) {
+      if (bit(2 * k)) store_.negate(boxes_.qubits(receive)[k], patience);
+      continue;
+    }
     const QubitId arrived = boxes_.cargo(message)[k];
-    if (bits[2 * k]) store_.flip(arrived, patience);
-    if (moved && bits[2 * k + 1]) store_.negate(arrived, patience);
+    receive.charges.epr_halves += 1;
+    if (bit(2 * k)) store_.flip(arrived, patience);
+    if (moved && bit(2 * k + 1)) store_.negate(arrived, patience);
   }
-  receive.charges.epr_halves += count;
-  receive.charges.bits_received += moved ? 2 * count : count;
 }
 
 void Protocol::meet(Posting& first, Posting& second, Patience& patience) {

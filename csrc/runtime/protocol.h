@@ -24,6 +24,9 @@ class Protocol {
   static double draw(Arena& arena, Stream stream, int rank, std::uint64_t number, std::uint64_t position);
 
  private:
+  double draw_for(const Posting& message, std::size_t position);
+  void enter_bit(Posting& message, std::size_t position, int bit);
+  static void charge_shortcut(Posting& message);
   void copy_out(Posting& message, std::size_t k, Patience& patience);
   void move_out(Posting& message, std::size_t k, Patience& patience);
   void measure_out(Posting& message, std::size_t k, Patience& patience);

@@ -32,7 +32,7 @@ class PointToPoint(Transfer):
 
         Cost: 1 EPR pair, 0 bits per qubit.
         """
-        self._prepare_epr("prepare_epr", q, peer, tag).wait()
+        self._prepare_epr("prepare_epr", q, peer, tag).block()
 
     def iprepare_epr(self, q: Register | Qubit, peer: int | Wildcard, tag: int = 0) -> Request[None]:
         """`prepare_epr` that does not wait; `q` is frozen until the request is finished."""
@@ -62,7 +62,7 @@ class PointToPoint(Transfer):
 
         Cost: 1 EPR pair, 1 bit per qubit. Source: arXiv:2105.01109, section 4.
         """
-        return self._send("send", Verb.copy, Side.ORIGINAL, q, dest, tag).wait()
+        return self._send("send", Verb.copy, Side.ORIGINAL, q, dest, tag).block()
 
     def isend(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send` that does not wait; `q` is frozen until the request is finished."""
@@ -95,7 +95,7 @@ class PointToPoint(Transfer):
 
         Cost: 1 EPR pair, 1 bit per qubit (the pair and the bit that the sender's ledger shows, too).
         """
-        return self._recv("recv", Verb.copy, Side.COPY, q, source, tag, status).wait()
+        return self._recv("recv", Verb.copy, Side.COPY, q, source, tag, status).block()
 
     def irecv(
         self,
@@ -123,7 +123,7 @@ class PointToPoint(Transfer):
 
         Cost: 0 EPR pairs, 1 bit per qubit.
         """
-        self._unsend("unsend", q, dest, tag).wait()
+        self._unsend("unsend", q, dest, tag).block()
 
     def iunsend(self, q: Register | Qubit, dest: int | Wildcard | None = None, tag: int | None = None) -> Request[None]:
         """`unsend` that does not wait; `q` is frozen until the request is finished."""
@@ -145,7 +145,7 @@ class PointToPoint(Transfer):
 
         Cost: 0 EPR pairs, 1 bit per qubit.
         """
-        self._unrecv("unrecv", q, source, tag).wait()
+        self._unrecv("unrecv", q, source, tag).block()
 
     def iunrecv(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | None = None) -> Request[None]:
         """`unrecv`, which never waits anyway, as a request."""
@@ -173,7 +173,7 @@ class PointToPoint(Transfer):
 
         Cost: 1 EPR pair, 2 bits per qubit. Source: arXiv:2105.01109, section 4.
         """
-        return self._send_move("send_move", q, dest, tag).wait()
+        return self._send_move("send_move", q, dest, tag).block()
 
     def isend_move(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send_move` that does not wait; `q` is frozen until the request is finished."""
@@ -195,7 +195,7 @@ class PointToPoint(Transfer):
 
         Cost: 1 EPR pair, 2 bits per qubit.
         """
-        return self._recv("recv_move", Verb.move, Side.DESTINATION, q, source, tag, status).wait()
+        return self._recv("recv_move", Verb.move, Side.DESTINATION, q, source, tag, status).block()
 
     def irecv_move(
         self,
@@ -225,7 +225,7 @@ class PointToPoint(Transfer):
 
         Cost: 1 EPR pair, 2 bits per qubit.
         """
-        self._unsend_move("unsend_move", q, dest, tag).wait()
+        self._unsend_move("unsend_move", q, dest, tag).block()
 
     def iunsend_move(self, q: Register | Qubit, dest: int | Wildcard | None = None, tag: int | None = None) -> Request[None]:
         """`unsend_move` that does not wait; `q` is frozen until the request is finished."""
@@ -247,7 +247,7 @@ class PointToPoint(Transfer):
 
         Cost: 1 EPR pair, 2 bits per qubit.
         """
-        self._unrecv_move("unrecv_move", q, source, tag).wait()
+        self._unrecv_move("unrecv_move", q, source, tag).block()
 
     def iunrecv_move(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | None = None) -> Request[None]:
         """`unrecv_move` that does not wait; `q` is frozen until the request is finished."""

@@ -37,11 +37,11 @@ class Request(Generic[Result]):
 
     __slots__ = ("_finish", "_result", "_session", "_ticket")
 
-    def __init__(self, session: Session, ticket: Ticket | None, finish: Callable[[Ticket | None], Result]) -> None:
-        """`finish` books the ticket and makes the result; no ticket means that nothing had to be done."""
+    def __init__(self, session: Session, ticket: Ticket | None, finish: Callable[[], Result]) -> None:
+        """`finish` checks and books the ticket and makes the result; no ticket means that nothing had to be done."""
         self._session = session
         self._ticket = ticket
-        self._finish: Callable[[Ticket | None], Result] | None = finish
+        self._finish: Callable[[], Result] | None = finish
         self._result: Result | None = None
 
     def wait(self) -> Result:
@@ -55,11 +55,15 @@ class Request(Generic[Result]):
             PeerFailed: the peer will not undo the operation.
             WaitTimeout: it took longer than QMPI_TIMEOUT_S.
         """
-        if self._finish is not None:
-            if self._ticket is not None:
-                self._session.wait(self._ticket)
-            return self._complete()
-        return self._result  # type: ignore[return-value]
+        if self._finish is not None and self._ticket is not None:
+            self._session.wait(self._ticket)
+        return self._complete()
+
+    def block(self) -> Result:
+        """`wait` for a blocking call: what it posted is withdrawn if the wait ends by Ctrl-C or a time-out."""
+        if self._finish is not None and self._ticket is not None:
+            self._session.wait_or_withdraw(self._ticket)
+        return self._complete()
 
     def test(self) -> bool:
         """True once the operation is complete; does not wait. The result is then `wait()`'s.
@@ -86,13 +90,11 @@ class Request(Generic[Result]):
         return True
 
     def _complete(self) -> Result:
-        finish, self._finish = self._finish, None
-        assert finish is not None
-        if self._ticket is not None:
-            check(self._ticket)
-        self._result = finish(self._ticket)
-        self._ticket = None
-        return self._result
+        if self._finish is not None:
+            finish, self._finish = self._finish, None
+            self._result = finish()
+            self._ticket = None
+        return self._result  # type: ignore[return-value]
 
 
 def check(ticket: Ticket) -> None:

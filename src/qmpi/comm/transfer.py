@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from types import TracebackType
-from typing import Any
 
 from .._core import ANY_SOURCE as _CORE_ANY_SOURCE
 from .._core import ANY_TAG as _CORE_ANY_TAG
@@ -15,7 +14,7 @@ from ..runtime.collective import Group
 from ..runtime.obligations import Operation, Side
 from ..runtime.session import Session
 from .register import Register, qubits_of
-from .request import Request, Status
+from .request import Request, Result, Status, check
 
 MAX_TAG = 2**31 - 1
 USER, INVERSE, EPR, COLLECTIVE = range(4)  # the contexts of a communicator
@@ -91,7 +90,7 @@ class Transfer:
         self._session.obligations.refuse_any(qubits, "using it as an EPR half")
         self._session.core.require_zero(qubits)
         ticket = self._session.core.meet(qubits, other, self._context + EPR, tag)
-        return self._request(call, ticket, lambda _: None)
+        return self._request(call, ticket, lambda: None)
 
     def _send(self, call: str, verb: Verb, side: Side, q: Register | Qubit, dest: int | Wildcard, tag: int) -> Request[Sent]:
         qubits = self._operand(q)
@@ -101,7 +100,7 @@ class Transfer:
             return self._nothing(Sent(self._operation(0, side, None, tag, qubits, site)))
         ticket = self._session.core.send(verb, qubits, peer, self._context + USER, tag)
 
-        def finish(finished: Ticket | None) -> Sent:
+        def finish() -> Sent:
             return Sent(self._operation(ticket.operation, side, peer, tag, qubits, site))
 
         return self._request(call, ticket, finish, site)
@@ -134,7 +133,7 @@ class Transfer:
             return self._nothing(Register(qubits, self._operation(0, side, None, 0, qubits, site)))
         ticket = self._session.core.receive(verb, target, peer, self._context + USER, wanted_tag)
 
-        def finish(_: Ticket | None) -> Register:
+        def finish() -> Register:
             qubits = tuple(ticket.arrived)
             if status is not None:
                 status.source, status.tag, status.count = self._comm_rank[ticket.source], ticket.tag, len(qubits)
@@ -158,7 +157,7 @@ class Transfer:
         """Ends the `with` block of an operation: undoes it, or after an exception gives it up. What the block's manager calls."""
         try:
             if error is None and operation.open:
-                self._undo(_INVERSES[operation.side], operation).wait()
+                self._undo(_INVERSES[operation.side], operation).block()
         except BaseException as failure:
             self._session.obligations.abandon(operation, failure)
             raise
@@ -181,11 +180,12 @@ class Transfer:
         if side in (Side.COPY, Side.DESTINATION):  # returns bits, or the state
             ticket = core.send(verb, qubits, peer, context, 0, operation.id)
             obligations.close(operation)
-            return self._request(call, ticket, lambda _: None)
+            return self._request(call, ticket, lambda: None)
         if side is Side.SOURCE:
             core.require_zero(qubits)
         ticket = core.receive(verb, qubits, peer, context, _CORE_ANY_TAG, operation.id)
-        return self._request(call, ticket, lambda _: obligations.close(operation) if operation.open else None)
+        # Over in any case: the peer has either done its part or told that it never will.
+        return self._request(call, ticket, lambda: None, ending=lambda: obligations.close(operation) if operation.open else None)
 
     def _operation(self, number: int, side: Side, peer: int | None, tag: int, qubits: tuple[Qubit, ...], site: int) -> Operation:
         """Enters an operation; `peer` is a universe rank."""
@@ -211,17 +211,27 @@ class Transfer:
             side, qubits, self, lambda o: (peer is None or o.peer == wanted) and (tag is None or o.tag == tag)
         )
 
-    def _request(self, call: str, ticket: Ticket, finish: Callable[[Ticket | None], Any], site: int | None = None) -> Request[Any]:
+    def _request(
+        self,
+        call: str,
+        ticket: Ticket,
+        finish: Callable[[], Result],
+        site: int | None = None,
+        ending: Callable[[], None] = lambda: None,
+    ) -> Request[Result]:
+        """Books the ticket when it is finished, then `ending`; `finish` makes the result unless the operation failed."""
         where = call_site() if site is None else site
 
-        def book(finished: Ticket | None) -> Any:
+        def complete() -> Result:
             self._session.book.charge(call, where, self._name, ticket.charges)
-            return finish(finished)
+            ending()
+            check(ticket)
+            return finish()
 
-        return Request(self._session, ticket, book)
+        return Request(self._session, ticket, complete)
 
-    def _nothing(self, result: Any) -> Request[Any]:
-        return Request(self._session, None, lambda _: result)
+    def _nothing(self, result: Result) -> Request[Result]:
+        return Request(self._session, None, lambda: result)
 
     # --- checks ------------------------------------------------------------------------------------------------------------------
 

@@ -31,7 +31,7 @@ class Group:
     def receive(self, source: int) -> bytes:
         """The next message of `source`."""
         ticket = self.session.core.receive_bytes(self.members[source], self.context, 0)
-        self.session.wait(ticket)
+        self.session.wait_or_withdraw(ticket)
         return ticket.data
 
     def allgather(self, data: bytes) -> list[bytes]:

@@ -38,22 +38,21 @@ class Session:
         atexit.register(self._leave)
 
     def wait(self, ticket: Ticket) -> None:
-        """Waits until the ticket is finished; Ctrl-C and time-outs withdraw what nobody has matched.
+        """Waits until the ticket is finished; Ctrl-C interrupts within 100 ms.
 
         Raises:
-            WaitTimeout: it took longer than QMPI_TIMEOUT_S.
+            WaitTimeout: it took longer than QMPI_TIMEOUT_S. What was posted is still posted.
         """
-        if ticket.finished:
-            return
+        if not ticket.finished and not ticket.wait(self.timeout_s):
+            raise WaitTimeout(f"nothing came for {self.timeout_s:g} s (QMPI_TIMEOUT_S)")
+
+    def wait_or_withdraw(self, ticket: Ticket) -> None:
+        """The same for a blocking call: what it posted does not outlive it."""
         try:
-            if ticket.wait(self.timeout_s):
-                return
-        except KeyboardInterrupt:
+            self.wait(ticket)
+        except BaseException:
             ticket.withdraw()
             raise
-        if ticket.withdraw():
-            raise WaitTimeout(f"nothing came for {self.timeout_s:g} s (QMPI_TIMEOUT_S)")
-        raise WaitTimeout(f"not finished after {self.timeout_s:g} s (QMPI_TIMEOUT_S); the request is still pending")
 
     def report_outstanding(self, comm: Any = None) -> None:
         """Warns of copies that were never undone (of one communicator, or of all); an error under QMPI_STRICT=1."""
