@@ -142,18 +142,12 @@ void Store::reserve(Component& component, int qubits, Patience& patience) {
   if (bytes <= component.charged) return;
   arena_->charge(bytes - component.charged, qubits);
   if (bytes > component.block.capacity) {
-    Block block;
     try {
-      block = arena_->take(bytes, bytes >= page ? doublings_reserved * bytes : bytes, patience);
+      move(component, bytes, bytes >= page ? doublings_reserved * bytes : bytes, patience);
     } catch (const Error&) {
       arena_->refund(bytes - component.charged);
       throw;
     }
-    if (component.block.capacity) {
-      std::memcpy(arena_->at<char>(block.offset), arena_->at<char>(component.block.offset), amplitude_bytes(component.qubits));
-      arena_->give(component.block, component.charged, patience);
-    }
-    component.block = block;
   }
   component.charged = bytes;
 }
@@ -175,7 +169,7 @@ void Store::remove_bit(Component& component, int bit, Patience& patience) {
     arena_->qubit(component.slot_at[b]).bit = b;
   }
   arena_->header().statistics.entangled_qubits -= 1;
-  if (component.qubits > 1) return shrink(component);
+  if (component.qubits > 1) return shrink(component, patience);
   QubitRecord& last = arena_->qubit(component.slot_at[0]);
   on(component, [&](auto* psi, const auto&) {
     last.amplitude[0] = Coefficient(psi[0]);
@@ -187,15 +181,28 @@ void Store::remove_bit(Component& component, int bit, Patience& patience) {
   recycle(component, patience);
 }
 
-// Memory goes back once three quarters are unused, at once where much is at stake.
-void Store::shrink(Component& component) {
+// Memory goes back once three quarters are unused, at once where much is at stake. What has become small also gives back its range.
+void Store::shrink(Component& component, Patience& patience) {
   constexpr std::uint64_t system_page = 4096;
   const std::uint64_t used = std::max(amplitude_bytes(component.qubits), system_page);
   if (component.block.capacity < page || used >= component.charged) return;
   if (4 * used > component.charged && 16 * component.charged < arena_->settings().memory) return;
-  arena_->punch(component.block.offset + used, component.charged - used);
+  if (used < page)
+    move(component, used, used, patience);
+  else
+    arena_->punch(component.block.offset + used, component.charged - used);
   arena_->refund(component.charged - used);
   component.charged = used;
+}
+
+// Into another block, with the amplitudes it has now.
+void Store::move(Component& component, std::uint64_t bytes, std::uint64_t preferred, Patience& patience) {
+  const Block block = arena_->take(bytes, preferred, patience);
+  if (component.block.capacity) {
+    std::memcpy(arena_->at<char>(block.offset), arena_->at<char>(component.block.offset), amplitude_bytes(component.qubits));
+    arena_->give(component.block, component.charged, patience);
+  }
+  component.block = block;
 }
 
 }  // namespace qmpi

@@ -92,7 +92,8 @@ class Store {
   int parity_across(QubitId control, const QubitRecord& dropped, double draw, Patience& patience);
   void reserve(Component& component, int qubits, Patience& patience);
   void remove_bit(Component& component, int bit, Patience& patience);
-  void shrink(Component& component);
+  void shrink(Component& component, Patience& patience);
+  void move(Component& component, std::uint64_t bytes, std::uint64_t preferred, Patience& patience);
   void recycle(Component& component, Patience& patience);
   double negligible() const { return single_ ? 1e-12 : 1e-24; }  // weight that only rounding can have left
   std::uint64_t amplitude_bytes(int qubits) const { return (single_ ? 8ull : 16ull) << qubits; }

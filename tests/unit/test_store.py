@@ -2,6 +2,7 @@
 
 import inspect
 import resource
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def test_memory_comes_back_when_qubits_are_measured(ranks):
     qubits = session.alloc(20)
     for qubit in qubits:
         ry(0.7, qubit)
-    for left, right in zip(qubits, qubits[1:], strict=False):
+    for left, right in pairwise(qubits):
         cx(left, right)
     session.flush()
     full = arena.statistics()["bytes"]
@@ -108,13 +109,29 @@ def test_memory_comes_back_when_qubits_are_measured(ranks):
     assert arena.statistics()["bytes"] == 0
 
 
+def test_address_ranges_of_states_that_have_become_small_come_back(ranks):
+    (session,), arena = ranks(memory=1 << 24)  # 1 GiB of addresses; each state below takes 64 MiB of them while it is large
+    rest = []
+    for _ in range(40):
+        qubits = session.alloc(16)
+        for qubit in qubits:
+            ry(0.7, qubit)
+        for left, right in pairwise(qubits):
+            cx(left, right)
+        for qubit in qubits[2:]:
+            measure(qubit)
+        rest.append(qubits[:2])
+    assert arena.statistics()["entangled_qubits"] == 80
+    assert arena.statistics()["bytes"] <= 40 * (64 << 10)
+
+
 def test_a_gate_that_does_not_fit_names_its_own_line_and_loses_nothing(ranks):
     (session,), _ = ranks(memory=1 << 20)  # 2^16 amplitudes
     qubits = session.alloc(17)
     h(qubits[16])
     for qubit in qubits[:16]:
         ry(0.3, qubit)
-    for left, right in zip(qubits[:16], qubits[1:16], strict=False):
+    for left, right in pairwise(qubits[:16]):
         cx(left, right)
     line = inspect.currentframe().f_lineno + 1
     cx(qubits[15], qubits[16])
@@ -144,7 +161,7 @@ def test_parity_protocols_never_hold_more_than_one_qubit_more_than_they_leave(ra
     mine = sessions[0].alloc(6)
     for qubit in mine:
         ry(0.4, qubit)
-    for left, right in zip(mine, mine[1:], strict=False):
+    for left, right in pairwise(mine):
         cx(left, right)
     sessions[0].send(_core.Verb.copy, mine[:1], 1, USER, 0)
     sessions[1].receive(_core.Verb.copy, None, 0, USER, 0)
