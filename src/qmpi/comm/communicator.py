@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from .._core import Qubit
 from ..api import Bits, measure
-from ..errors import Closed, InvalidArgument
+from ..errors import InvalidArgument
 from ..runtime import windows
 from ..runtime.collective import Group
 from ..runtime.ledger import Ledger
 from ..runtime.session import session_of
 from .point_to_point import PointToPoint
-from .register import Register, qubits_of
+from .register import Register
 from .transfer import COLLECTIVE
 
 
@@ -101,8 +101,7 @@ class Comm(PointToPoint):
 
         Cost: 0 EPR pairs, 0 bits; 64 bytes per qubit as long as it is not entangled.
         """
-        if self._closed:
-            raise Closed("the communicator has been closed")
+        self._refuse_if_closed()
         if not isinstance(count, int) or count < 1:
             raise InvalidArgument(f"alloc takes a positive number of qubits, not {count!r}")
         return Register(self._session.core.alloc(count))
@@ -119,9 +118,7 @@ class Comm(PointToPoint):
 
         Cost: 0 EPR pairs, 0 bits.
         """
-        qubits = qubits_of(q)
-        if len(set(qubits)) < len(qubits):
-            raise InvalidArgument("free: a qubit is given twice")
+        qubits = self._operand(q)
         self._session.obligations.refuse_originals(qubits, "freeing it")
         self._session.core.free(Register(qubits))
         for qubit in qubits:
@@ -148,21 +145,25 @@ class Comm(PointToPoint):
 
         Cost: 0 EPR pairs, 0 bits (what the ranks tell each other here is not part of a quantum protocol).
         """
-        qubits = qubits_of(q)
-        if self.rank > 0:
-            self._group.receive(self.rank - 1)
-        bits = bytes(measure(qubit) for qubit in qubits)  # type: ignore[misc]
-        if self.rank + 1 < self.size:
-            self._group.send(b"", self.rank + 1)
-        return [Bits(row) for row in self._group.allgather(bits)]
+        qubits = self._operand(q)
+
+        def in_turn() -> bytes:
+            if self.rank > 0:
+                self._group.receive(self.rank - 1)
+            try:
+                return bytes(measure(qubit) for qubit in qubits)  # type: ignore[misc]
+            finally:
+                if self.rank + 1 < self.size:
+                    self._group.send(b"", self.rank + 1)
+
+        return [Bits(row) for row in self._group.gather_or_raise(in_turn)]
 
     def barrier(self) -> None:
         """Returns once all ranks have come. What each did before is done, buffered gates included.
 
         **Collective.** Cost: 0 EPR pairs, 0 bits.
         """
-        self._session.core.flush()
-        self._group.barrier()
+        self._flush_together()
 
     # --- communicators -----------------------------------------------------------------------------------------------------------
 
@@ -171,6 +172,7 @@ class Comm(PointToPoint):
 
         **Collective.** Cost: 0 EPR pairs, 0 bits.
         """
+        self._refuse_if_closed()
         return Comm(self.mpi.Dup())
 
     def split(self, color: int | None = 0, key: int = 0) -> Comm | None:
@@ -189,6 +191,7 @@ class Comm(PointToPoint):
         """
         from ..world.mpi import split
 
+        self._refuse_if_closed()
         part = split(self.mpi, color, key)
         return None if part is None else Comm(part)
 
@@ -268,18 +271,31 @@ class Comm(PointToPoint):
 
         **Collective.** Cost: 0 EPR pairs, 0 bits.
         """
-        self.barrier()
+        self._flush_together()
         report = StoreReport(**self._session.universe.arena.statistics())
         self._group.barrier()
         return report
 
     def _look(self, q: Register | Qubit) -> tuple[list[int], list[windows.Snapshot]]:
         """All ranks' ids in rank order and the components that hold them; callers end with a barrier."""
-        self._session.core.flush()
-        mine = np.array(self._session.core.ids(Register(qubits_of(q))), np.uint64)
-        rows = self._group.allgather(mine.tobytes())
+
+        def own_ids() -> bytes:
+            self._session.core.flush()
+            return np.array(self._session.core.ids(self._operand(q)), np.uint64).tobytes()
+
+        rows = self._group.gather_or_raise(own_ids)
         ids = [int(name) for row in rows for name in np.frombuffer(row, np.uint64)]
         return ids, self._session.core.snapshot(ids)
+
+    def _flush_together(self) -> None:
+        """A barrier after which all gates are applied, on all ranks or on none without an error."""
+        self._refuse_if_closed()
+
+        def flush() -> bytes:
+            self._session.core.flush()
+            return b""
+
+        self._group.gather_or_raise(flush)
 
 
 class WorldComm(Comm):

@@ -9,7 +9,7 @@ from types import TracebackType
 from .._core import ANY_SOURCE as _CORE_ANY_SOURCE
 from .._core import ANY_TAG as _CORE_ANY_TAG
 from .._core import Qubit, Ticket, Verb, call_site, describe_site
-from ..errors import Closed, InvalidArgument, RankOutOfRange, TagOutOfRange
+from ..errors import Closed, DuplicateQubit, RankOutOfRange, TagOutOfRange
 from ..runtime.collective import Group
 from ..runtime.obligations import Operation, Side
 from ..runtime.session import Session
@@ -119,6 +119,7 @@ class Transfer:
         tag: int | Wildcard,
         status: Status | None,
     ) -> Request[Register]:
+        self._refuse_if_closed()
         target = None if q is None else Register(self._operand(q))
         peer = _CORE_ANY_SOURCE if source is ANY_SOURCE else self._peer(source)
         wanted_tag = _CORE_ANY_TAG if tag is ANY_TAG else self._tag(tag)
@@ -235,12 +236,15 @@ class Transfer:
 
     # --- checks ------------------------------------------------------------------------------------------------------------------
 
-    def _operand(self, q: Register | Qubit) -> tuple[Qubit, ...]:
+    def _refuse_if_closed(self) -> None:
         if self._closed:
             raise Closed("the communicator has been closed")
+
+    def _operand(self, q: Register | Qubit) -> tuple[Qubit, ...]:
+        self._refuse_if_closed()
         qubits = qubits_of(q)
         if len(qubits) > 1 and len(set(qubits)) < len(qubits):
-            raise InvalidArgument("a qubit is given twice in one message")
+            raise DuplicateQubit("a qubit is given twice")
         return qubits
 
     def _peer(self, rank: int | Wildcard) -> int | None:

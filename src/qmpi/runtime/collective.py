@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from ..errors import PeerFailed, QMPIError
 from .session import Session
 
 
@@ -52,6 +53,21 @@ class Group:
             result.append(packed[begin:end])
             begin = end
         return result
+
+    def gather_or_raise(self, make: Callable[[], bytes]) -> list[bytes]:
+        """Everybody's `make()`. If it raises on one rank, all raise: that rank its own error, the others PeerFailed."""
+        failure: QMPIError | None = None
+        try:
+            row = b"+" + make()
+        except QMPIError as error:
+            row, failure = b"-" + str(error).encode(), error
+        rows = self.allgather(row)
+        if failure is not None:
+            raise failure
+        for other in rows:
+            if other.startswith(b"-"):
+                raise PeerFailed(f"another rank could not do its part: {other[1:].decode()}")
+        return [other[1:] for other in rows]
 
     def barrier(self) -> None:
         """Returns once all members have come."""

@@ -81,7 +81,9 @@ class Obligations:
         Raises:
             UnmatchedInverse: there is none.
         """
-        candidates: Iterable[Operation] = self._of.get(qubits[0], ()) if side.obliges else self._moves
+        candidates: Iterable[Operation] = self._moves
+        if side.obliges:  # a copy that was measured in part is found under the qubits that are left
+            candidates = dict.fromkeys(operation for qubit in qubits for operation in self._of.get(qubit, ()))
         related = [o for o in candidates if o.side is side and o.comm is comm and set(o.qubits) & set(qubits)]
         fitting = [o for o in related if o.qubits == qubits and fits(o)]
         if fitting:
@@ -93,7 +95,8 @@ class Obligations:
         """The operation is over: its qubits are free of it."""
         operation.open = False
         if not operation.side.obliges:
-            self._moves.remove(operation)
+            if operation in self._moves:
+                self._moves.remove(operation)
             return
         for qubit in operation.qubits:
             rest = [o for o in self._of.get(qubit, []) if o is not operation]
@@ -129,12 +132,12 @@ class Obligations:
 
     def abandon(self, operation: Operation, error: BaseException) -> None:
         """An exception left the operation's block: it will not be undone, and who waits for that is told why."""
-        if operation.open and operation.side.obliges:
+        if operation.open:
             self._end(operation, f"gave it up: {type(error).__name__}: {error}")
 
     def _end(self, operation: Operation, how: str) -> None:
         self.close(operation)
-        if operation.side is Side.COPY:
+        if operation.side in (Side.COPY, Side.DESTINATION):
             operation.comm.tell(operation, how)
 
     def outstanding(self, comm: Any) -> list[str]:

@@ -10,6 +10,8 @@ import os
 import secrets
 import socket
 import struct
+import sys
+from types import TracebackType
 from typing import Any
 
 import numpy as np
@@ -94,7 +96,22 @@ def _found(own: MPI.Intracomm) -> None:
     _compare(own, settings)
     arena = _share(own, settings)
     _universe = Universe(arena, own.rank, own.size, settings)
+    if own.size > 1:
+        _fail_together()
     _group = own.Get_group()
+
+
+def _fail_together() -> None:
+    """An uncaught exception in one rank ends the job: left alone, MPI would wait for that rank, and it for the others."""
+    previous = sys.excepthook
+
+    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        previous(kind, error, trace)
+        sys.stderr.flush()
+        if not hasattr(sys, "ps1"):  # an interactive session goes on
+            MPI.COMM_WORLD.Abort(1)
+
+    sys.excepthook = hook
 
 
 def _refuse_lonely_start(own: MPI.Intracomm) -> None:
