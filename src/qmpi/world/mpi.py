@@ -21,7 +21,7 @@ from .._core import VERSION, Arena
 from ..errors import CommunicatorError, FoundingError, InvalidArgument, OutsideUniverse, QMPIError, set_rank
 from ..randomness import choose_seed
 from .base import Membership, Universe
-from .settings import Settings
+from .settings import Settings, contradictions
 
 _MESSAGE_BYTES = 512
 _CONNECT_TIMEOUT_S = 60.0
@@ -140,14 +140,12 @@ def _compare(own: MPI.Intracomm, settings: Settings) -> None:
     node.Free()
     if alone:
         raise FoundingError("the communicator spans more than one node; qmpi does not span nodes yet")
-    description = f"qmpi {VERSION}, {settings.seed=}, {settings.faithful=}, {settings.single_precision=}, {settings.strict=}"
+    mine = [f"qmpi {VERSION}", *settings.shared()]
+    text = "\n".join(mine).encode()
     first = np.zeros(_MESSAGE_BYTES, np.uint8)
-    text = np.frombuffer(description.encode()[:_MESSAGE_BYTES], np.uint8)
-    if own.rank == 0:
-        first[: len(text)] = text
+    first[: len(text)] = np.frombuffer(text, np.uint8)
     own.Bcast(first, root=0)
-    theirs = bytes(first).rstrip(bytes(1)).decode()
-    _agree(own, "" if theirs == description else f"runs {description}, but rank 0 runs {theirs}")
+    _agree(own, contradictions(mine, bytes(first).rstrip(bytes(1)).decode().split("\n")))
 
 
 def _share(own: MPI.Intracomm, settings: Settings) -> Arena:

@@ -32,6 +32,16 @@ class Settings:
     strict: bool
     timeout_s: float | None
 
+    def shared(self) -> list[str]:
+        """What all ranks must agree on, by the variables' names. (How long a rank waits is its own affair.)"""
+        return [
+            f"QMPI_SEED={self.seed or '(fresh)'}",
+            f"QMPI_MODE={'faithful' if self.faithful else 'fast'}",
+            f"QMPI_DTYPE={'complex64' if self.single_precision else 'complex128'}",
+            f"QMPI_MEMORY={self.memory}",
+            f"QMPI_STRICT={int(self.strict)}",
+        ]
+
     @staticmethod
     def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
         """Reads QMPI_SEED, QMPI_MODE, QMPI_DTYPE, QMPI_MEMORY, QMPI_STRICT and QMPI_TIMEOUT_S.
@@ -48,6 +58,12 @@ class Settings:
             strict=_one_of(environment, "QMPI_STRICT", "0", "1") == "1",
             timeout_s=_positive(timeout) if timeout else None,
         )
+
+
+def contradictions(mine: list[str], first: list[str]) -> str:
+    """What differs between two ranks' settings, as `Settings.shared` lists them; empty if nothing does."""
+    differing = [(ours, theirs) for ours, theirs in zip(mine, first, strict=False) if ours != theirs]
+    return "; ".join(f"runs with {ours}, but rank 0 runs with {theirs}" for ours, theirs in differing)
 
 
 def machine_memory() -> int:
