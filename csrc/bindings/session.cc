@@ -119,6 +119,7 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("tag", [](PyTicket& t) { return t.ticket.tag; })
       .def_prop_ro("count", [](PyTicket& t) { return t.ticket.count; })
       .def_prop_ro("charges", [](PyTicket& t) { return as_tuple(t.ticket.charges); })
+      .def_prop_ro("failed", [](PyTicket& t) { return t.ticket.failure != Failure::none; })
       .def_prop_ro("failure", [](PyTicket& t) { return t.ticket.failure; })
       .def_prop_ro("data", [](PyTicket& t) { return nb::bytes(t.ticket.bytes.data(), t.ticket.bytes.size()); })
       .def_prop_ro("arrived", [](PyTicket& t) { return qubits_of(t.session, t.ticket.arrived); });

@@ -1,17 +1,20 @@
 #include "runtime/mailbox.h"
 
 #include <linux/futex.h>
+#include <sched.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <new>
 
 namespace qmpi {
 namespace {
 
-// Waking a sleeper takes longer than most answers, so a waiter that has a core to itself spins a little longer.
-std::int64_t spin_us(int ranks) { return ranks <= sysconf(_SC_NPROCESSORS_ONLN) ? 20 : 2; }
+// Waking a sleeper, and with it perhaps its core, takes longer than most answers: a waiter spins before it sleeps, as long as one core
+// is left to those who work, and lets anyone else who wants its core have it.
+constexpr std::int64_t spin_us = 100;
 
 std::int64_t now_us() {
   timespec time{};
@@ -35,7 +38,7 @@ bool carries_qubits(Verb verb) { return verb == Verb::copy || verb == Verb::move
 }  // namespace
 
 Mailboxes::Mailboxes(std::shared_ptr<Arena> arena, int rank, Steps steps)
-    : arena_(std::move(arena)), rank_(rank), steps_(std::move(steps)), spin_us_(spin_us(arena_->settings().ranks)) {}
+    : arena_(std::move(arena)), rank_(rank), steps_(std::move(steps)), most_spinning_(static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN) - 1))) {}
 
 Posting& Mailboxes::create(Verb verb, int peer, std::uint32_t context, int tag, std::uint32_t count, Patience& patience) {
   const bool raw_bytes = verb == Verb::bytes || verb == Verb::note;
@@ -333,8 +336,10 @@ bool Mailboxes::wait(const Posting& posting, std::int64_t microseconds, Patience
   if (over()) return true;
   const std::int64_t start = now_us(), end = start + microseconds;
   patience.give_way();
-  while (now_us() < start + spin_us_)
-    if (over()) return true;
+  std::atomic<std::int32_t>& spinning = arena_->header().spinning;
+  if (++spinning <= most_spinning_)
+    while (!over() && now_us() < start + spin_us) sched_yield();
+  --spinning;
   for (;;) {
     const std::uint32_t seen = me.bell;
     me.asleep = 1;

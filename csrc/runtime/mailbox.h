@@ -125,7 +125,7 @@ class Mailboxes {
   std::shared_ptr<Arena> arena_;
   int rank_;
   Steps steps_;
-  std::int64_t spin_us_;
+  int most_spinning_;  // waiters of the node that may spin at once
 };
 
 }  // namespace qmpi

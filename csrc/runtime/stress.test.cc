@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -52,6 +53,7 @@ class Rank {
       move(round);
       if (round % 4 == rank_ % 4) session_.flush(patience_);
       copy_and_undo(round);
+      race();
     }
     for (int slot = 0; slot < slots; ++slot) outcomes_[origin(plan_.rounds, slot) * slots + slot] = session_.measure(halves_[slot], patience_);
     ghz_[rank_] = session_.measure(ghz_part_, patience_);
@@ -145,6 +147,20 @@ class Rank {
     for (Ticket& ticket : tickets) finish(ticket);
   }
 
+  // Half of a pair is measured while the other half is rotated: whoever comes first, a measured qubit stays as it was found.
+  void race() {
+    HandleName half = session_.allocate(patience_);
+    const int peer = rank_ ^ 1;
+    if (peer < plan_.ranks) {
+      Ticket ticket = session_.meet({&half, 1}, peer, 2, chain_tag, patience_);
+      finish(ticket);
+      if (rank_ < peer) gate("ry", {0.9}, {half});
+      const int bit = session_.measure(half, patience_);
+      if (session_.probability(half, patience_) != bit) throw Error("QubitError", "a measured qubit has changed");
+    }
+    session_.free({&half, 1}, patience_);
+  }
+
   // A copy to the next rank and back is the identity.
   void copy_and_undo(int round) {
     const int next = wrap(rank_ + 1), previous = wrap(rank_ - 1), tag = slots + round;
@@ -201,10 +217,12 @@ bool run(bool processes, const Plan& plan, bool faithful, bool single_precision)
       if (child == 0) std::_Exit(run_rank(arena, rank, plan, outcomes, ghz) ? 0 : 1);
       children.push_back(child);
     }
-    for (const pid_t child : children) {
+    for (std::size_t left = children.size(); left > 0; --left) {
       int status = 1;
-      waitpid(child, &status, 0);
-      good = good && status == 0;
+      wait(&status);
+      if (status == 0) continue;
+      good = false;  // the others may wait for the one that failed
+      for (const pid_t child : children) kill(child, SIGKILL);
     }
   } else {
     std::vector<std::thread> threads;

@@ -43,9 +43,10 @@ void Store::apply(const Operation& operation, Patience& patience) {
       return apply_single(targets[0], operation.matrix, patience);
     case Kind::swap:
       if (controls_.empty()) return exchange(targets[0], targets[1], patience);
-      return merge_and(targets, patience, [&](auto* psi, const auto& kernel, int n, Index controls) {
+      merge_and(targets, patience, [&](auto* psi, const auto& kernel, int n, Index controls) {
         kernel.swap(psi, n, bits_[0], bits_[1], controls);
       });
+      return;
     case Kind::block:
       return apply_block(targets, operation.matrix, patience);
     case Kind::pauli:
@@ -82,9 +83,10 @@ void Store::apply_single(QubitId target, const Coefficient* u, Patience& patienc
       return apply_single(target, phase, patience);
     }
   }
-  merge_and({&target, 1}, patience, [&](auto* psi, const auto& kernel, int n, Index controls) {
+  const bool done = merge_and({&target, 1}, patience, [&](auto* psi, const auto& kernel, int n, Index controls) {
     kernel.single(psi, n, bits_[0], controls, u);
   });
+  if (!done) apply_single(target, u, patience);
 }
 
 // Product qubits in basis states need not join where the matrix does not leave their value (diagonal and controlled blocks), or
@@ -191,11 +193,13 @@ void Store::exchange(QubitId a, QubitId b, Patience& patience) {
 }
 
 // Joins controls_ and targets into one component and runs kernel(psi, kernels, n, control mask) on it; bits_ holds the targets'.
+// False, and nothing is done, if the only qubit has left its component since the caller looked: the others in it were measured.
 template <class Kernel>
-void Store::merge_and(std::span<const QubitId> targets, Patience& patience, Kernel&& kernel) {
+bool Store::merge_and(std::span<const QubitId> targets, Patience& patience, Kernel&& kernel) {
   gathered_.assign(targets.begin(), targets.end());
   gathered_.insert(gathered_.end(), controls_.begin(), controls_.end());
   Locked locked(*this, gathered_, patience);
+  if (gathered_.size() == 1 && locked.components().empty()) return false;
   Component& component = merge(locked, gathered_, patience);
   Index mask = 0;
   for (const QubitId id : controls_) mask |= Index{1} << record(id).bit;
@@ -203,6 +207,7 @@ void Store::merge_and(std::span<const QubitId> targets, Patience& patience, Kern
   for (const QubitId id : targets) bits_.push_back(record(id).bit);
   if (component.qubits >= long_kernel) patience.give_way();
   on(component, [&](auto* psi, const auto& table) { kernel(psi, table, component.qubits, mask); });
+  return true;
 }
 
 }  // namespace qmpi

@@ -162,7 +162,8 @@ struct Header {
   Settings settings;
   Statistics statistics;
   std::atomic<std::uint32_t> failed, next_context;
-  std::atomic<std::int32_t> left;  // ranks that have closed
+  std::atomic<std::int32_t> left;      // ranks that have closed
+  std::atomic<std::int32_t> spinning;  // waiters that have not gone to sleep yet
   Pool qubit_pool, component_pool;
   Heap heap;
   Offset ranks, qubit_records, component_records, page_nodes;

@@ -79,7 +79,7 @@ class Store {
   bool block_on_basis(std::span<const QubitId> targets, const Coefficient* matrix);
   void exchange(QubitId a, QubitId b, Patience& patience);
   template <class Kernel>
-  void merge_and(std::span<const QubitId> targets, Patience& patience, Kernel&& kernel);
+  bool merge_and(std::span<const QubitId> targets, Patience& patience, Kernel&& kernel);
 
   Component& merge(Locked& locked, std::span<const QubitId> ids, Patience& patience);
   Component& start_component(const QubitRecord& first, std::uint32_t slot, int qubits, Patience& patience);

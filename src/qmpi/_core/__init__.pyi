@@ -122,6 +122,9 @@ class Ticket:
     def charges(self) -> tuple[int, int, int, int, int]: ...
 
     @property
+    def failed(self) -> bool: ...
+
+    @property
     def failure(self) -> Failure: ...
 
     @property

@@ -62,11 +62,11 @@ class PointToPoint(Transfer):
 
         Cost: 1 EPR pair, 1 bit per qubit. Source: arXiv:2105.01109, section 4.
         """
-        return self._send("send", Verb.copy, Side.ORIGINAL, q, dest, tag).block()
+        return self._send("send", Verb.copy, Side.ORIGINAL, self._operand(q), dest, tag).block()
 
     def isend(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send` that does not wait; `q` is frozen until the request is finished."""
-        return self._send("isend", Verb.copy, Side.ORIGINAL, q, dest, tag)
+        return self._send("isend", Verb.copy, Side.ORIGINAL, self._operand(q), dest, tag)
 
     def recv(
         self,

@@ -55,13 +55,13 @@ class Request(Generic[Result]):
             PeerFailed: the peer will not undo the operation.
             WaitTimeout: it took longer than QMPI_TIMEOUT_S.
         """
-        if self._finish is not None and self._ticket is not None:
+        if self._ticket is not None and not self._ticket.finished:
             self._session.wait(self._ticket)
         return self._complete()
 
     def block(self) -> Result:
         """`wait` for a blocking call: what it posted is withdrawn if the wait ends by Ctrl-C or a time-out."""
-        if self._finish is not None and self._ticket is not None:
+        if self._ticket is not None and not self._ticket.finished:
             self._session.wait_or_withdraw(self._ticket)
         return self._complete()
 
@@ -99,9 +99,9 @@ class Request(Generic[Result]):
 
 def check(ticket: Ticket) -> None:
     """Raises what a finished ticket failed with."""
-    failure = ticket.failure
-    if failure == Failure.none:
+    if not ticket.failed:
         return
+    failure = ticket.failure
     if failure == Failure.truncated:
         raise Truncated(f"the message has {ticket.count} qubit(s), more than the target; it stays in the mailbox")
     if failure == Failure.other_verb:

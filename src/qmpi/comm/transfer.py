@@ -92,8 +92,7 @@ class Transfer:
         ticket = self._session.core.meet(qubits, other, self._context + EPR, tag)
         return self._request(call, ticket, lambda: None)
 
-    def _send(self, call: str, verb: Verb, side: Side, q: Register | Qubit, dest: int | Wildcard, tag: int) -> Request[Sent]:
-        qubits = self._operand(q)
+    def _send(self, call: str, verb: Verb, side: Side, qubits: tuple[Qubit, ...], dest: int | Wildcard, tag: int) -> Request[Sent]:
         peer, tag = self._peer(dest), self._tag(tag)
         site = call_site()
         if peer is None:
@@ -106,8 +105,9 @@ class Transfer:
         return self._request(call, ticket, finish, site)
 
     def _send_move(self, call: str, q: Register | Qubit, dest: int | Wildcard, tag: int) -> Request[Sent]:
-        self._session.obligations.refuse_any(self._operand(q), "moving it away")
-        return self._send(call, Verb.move, Side.SOURCE, q, dest, tag)
+        qubits = self._operand(q)
+        self._session.obligations.refuse_any(qubits, "moving it away")
+        return self._send(call, Verb.move, Side.SOURCE, qubits, dest, tag)
 
     def _recv(
         self,
@@ -218,14 +218,15 @@ class Transfer:
         ticket: Ticket,
         finish: Callable[[], Result],
         site: int | None = None,
-        ending: Callable[[], None] = lambda: None,
+        ending: Callable[[], None] | None = None,
     ) -> Request[Result]:
         """Books the ticket when it is finished, then `ending`; `finish` makes the result unless the operation failed."""
         where = call_site() if site is None else site
 
         def complete() -> Result:
             self._session.book.charge(call, where, self._name, ticket.charges)
-            ending()
+            if ending is not None:
+                ending()
             check(ticket)
             return finish()
 

@@ -7,8 +7,8 @@ ones are remembered so that they can be undone. Knows no messages: what has to b
 from __future__ import annotations
 
 from collections import defaultdict, deque
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
 from enum import Enum
 from typing import Any
 
@@ -29,7 +29,7 @@ class Side(Enum):
     @property
     def obliges(self) -> bool:
         """True for copies."""
-        return self in (Side.ORIGINAL, Side.COPY)
+        return self is Side.ORIGINAL or self is Side.COPY
 
 
 @dataclass(slots=True, eq=False)
@@ -40,7 +40,7 @@ class Operation:
         id: the same on both sides; 0 for an operation with PROC_NULL, which obliges to nothing.
         peer: the other side's rank in the communicator, None for PROC_NULL.
         site: where in the program it was issued.
-        untouched: its qubits that have not been measured, reset or freed.
+        untouched: of a copy, its qubits that have not been measured, reset or freed.
     """
 
     id: int
@@ -51,7 +51,7 @@ class Operation:
     qubits: tuple[Qubit, ...]
     site: int
     open: bool = True
-    untouched: set[Qubit] = field(default_factory=set)
+    untouched: set[Qubit] | None = None
 
     def __str__(self) -> str:
         return f"{self.side.value} of {len(self.qubits)} qubit(s), rank {self.peer}, tag {self.tag}, issued at {describe_site(self.site)}"
@@ -107,17 +107,17 @@ class Obligations:
                 if not qubit.freed:
                     qubit._obliged = False
 
-    def refuse_originals(self, qubits: Sequence[Qubit], what: str) -> None:
+    def refuse_originals(self, qubits: Iterable[Qubit], what: str) -> None:
         """Raises OutstandingCopies if one of the qubits has copies elsewhere."""
-        self._refuse(qubits, what, (Side.ORIGINAL,))
+        if self._of:
+            self._refuse(qubits, what, (Side.ORIGINAL,))
 
-    def refuse_any(self, qubits: Sequence[Qubit], what: str) -> None:
+    def refuse_any(self, qubits: Iterable[Qubit], what: str) -> None:
         """Raises OutstandingCopies if one of the qubits has copies elsewhere or is a copy itself."""
-        self._refuse(qubits, what, (Side.ORIGINAL, Side.COPY))
+        if self._of:
+            self._refuse(qubits, what, (Side.ORIGINAL, Side.COPY))
 
-    def _refuse(self, qubits: Sequence[Qubit], what: str, sides: tuple[Side, ...]) -> None:
-        if not self._of:
-            return
+    def _refuse(self, qubits: Iterable[Qubit], what: str, sides: tuple[Side, ...]) -> None:
         for qubit in qubits:
             for operation in self._of.get(qubit, ()):
                 if operation.side in sides and operation.id:
@@ -126,6 +126,7 @@ class Obligations:
     def discharge(self, qubit: Qubit, how: str) -> None:
         """The qubit was measured, reset or freed: it owes nothing any more."""
         for operation in self._of.pop(qubit, []):
+            assert operation.untouched is not None
             operation.untouched.discard(qubit)
             if not operation.untouched:
                 self._end(operation, f"{how} it at {source_line()}")

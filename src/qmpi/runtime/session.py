@@ -43,7 +43,7 @@ class Session:
         Raises:
             WaitTimeout: it took longer than QMPI_TIMEOUT_S. What was posted is still posted.
         """
-        if not ticket.finished and not ticket.wait(self.timeout_s):
+        if not ticket.wait(self.timeout_s):
             raise WaitTimeout(f"nothing came for {self.timeout_s:g} s (QMPI_TIMEOUT_S)")
 
     def wait_or_withdraw(self, ticket: Ticket) -> None:

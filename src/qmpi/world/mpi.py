@@ -11,6 +11,7 @@ import secrets
 import socket
 import struct
 import sys
+import time
 from types import TracebackType
 from typing import Any
 
@@ -25,6 +26,7 @@ from .settings import Settings, contradictions
 
 _MESSAGE_BYTES = 512
 _CONNECT_TIMEOUT_S = 60.0
+_FORWARDING_S = 0.2  # MPICH's launcher drops output that it has not forwarded when Abort comes
 
 _universe: Universe | None = None
 _group: MPI.Group | None = None  # of the communicator that founded it
@@ -109,6 +111,7 @@ def _fail_together() -> None:
         previous(kind, error, trace)
         sys.stderr.flush()
         if not hasattr(sys, "ps1"):  # an interactive session goes on
+            time.sleep(_FORWARDING_S)
             MPI.COMM_WORLD.Abort(1)
 
     sys.excepthook = hook

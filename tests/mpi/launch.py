@@ -1,0 +1,78 @@
+"""How a test starts ranks: one launcher call, its flags, a hard time-out. Knows nothing of what the ranks run."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+TESTS = Path(__file__).resolve().parents[1]
+REPOSITORY = TESTS.parent
+PROGRAMS = TESTS / "mpi" / "programs"
+SEED = "20210501"  # of every run that does not choose its own; printed with each
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What came of a launcher call.
+
+    Attributes:
+        code: exit status; None if the time-out killed it.
+        output: standard output and error, in the order they came.
+        command: what was run, with its settings, to run it again.
+    """
+
+    code: int | None
+    output: str
+    command: str
+
+    def tail(self, lines: int = 120) -> str:
+        return f"$ {self.command}\n(exit status {self.code})\n" + "\n".join(self.output.splitlines()[-lines:])
+
+
+@cache
+def launcher() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The command before `-n`, and what it wants in the environment: Open MPI needs leave to run as root and on few cores."""
+    version = subprocess.run(["mpiexec", "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
+    if "Open MPI" in version or "OpenRTE" in version or "PRRTE" in version:
+        return ("mpiexec", "--allow-run-as-root", "--oversubscribe"), (("OMPI_MCA_mpi_yield_when_idle", "1"),)
+    return ("mpiexec",), ()
+
+
+def launch(ranks: int, arguments: Sequence[str], settings: Mapping[str, str] | None = None, timeout_s: float = 120) -> Run:
+    """Runs `python *arguments` on so many ranks, in a process group of its own that is killed as a whole when it takes too long."""
+    command, extra = launcher()
+    chosen = {"QMPI_SEED": SEED, "QMPI_STRICT": "1", **(settings or {})}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("QMPI_")} | dict(extra) | chosen
+    full = [*command, "-n", str(ranks), sys.executable, *arguments]
+    shown = " ".join([*(f"{name}={value}" for name, value in chosen.items()), *full])
+    process = subprocess.Popen(
+        full,
+        env=environment,
+        cwd=REPOSITORY,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        errors="replace",
+        start_new_session=True,
+    )
+    code: int | None
+    try:
+        output, _ = process.communicate(timeout=timeout_s)
+        code = process.returncode
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        output, _ = process.communicate()
+        output += f"\nkilled after {timeout_s:g} s"
+        code = None
+    except BaseException:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        raise
+    return Run(code, output, shown)

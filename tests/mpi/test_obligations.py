@@ -1,0 +1,282 @@
+"""What became of a copy that nobody undid: who waits for it is told, who closes is warned."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+import qmpi
+from qmpi import errors
+from tests.mpi.lab import Lab
+
+HERE = Path(__file__).name
+
+
+def copied(lab: Lab, qubits: int = 1) -> qmpi.Register | None:
+    """A copy from rank 0 to the last rank; returns the copy there."""
+    names = [f"a{k}" for k in range(qubits)]
+    lab.payload(0, names, lab.comm.size - 1)
+    register = None
+    if lab.comm.rank == 0:
+        lab.comm.send(lab.register(*names), lab.comm.size - 1)
+    if lab.comm.rank == lab.comm.size - 1:
+        register = lab.comm.recv(source=0)
+    lab.comm.mpi.Barrier()
+    return register
+
+
+@pytest.mark.parametrize(
+    ("how", "act"),
+    [("measured", qmpi.measure), ("reset", qmpi.reset)],
+    ids=["measured", "reset"],
+)
+def test_unsend_after_the_holder_spent_its_copy_raises_and_says_what_happened_where(
+    lab: Lab, how: str, act: Callable[[qmpi.Register], object]
+) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    copy = copied(lab)
+    if comm.rank == dest:
+        act(copy)
+    comm.mpi.Barrier()
+    if comm.rank == 0:
+        with pytest.raises(errors.PeerFailed, match=f"rank {dest}.*{HERE}.*{how}.*{HERE}"):
+            comm.unsend(lab.handle["a0"])
+        qmpi.measure(lab.handle["a0"])
+    lab.give_up()
+
+
+def test_unsend_after_the_holder_freed_its_copy_raises(comm: qmpi.Comm) -> None:
+    dest, q = comm.size - 1, comm.alloc(1)  # |0>: the copy is in a basis state and may be freed
+    if comm.rank == 0:
+        comm.send(q, dest)
+    if comm.rank == dest:
+        comm.free(comm.recv(source=0))
+    comm.mpi.Barrier()
+    if comm.rank == 0:
+        with pytest.raises(errors.PeerFailed, match="freed"):
+            comm.unsend(q)
+        qmpi.reset(q)
+    comm.free(q)
+
+
+def test_a_waiting_unsend_is_told_when_the_copy_is_measured_later(lab: Lab) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    copy = copied(lab)
+    request = comm.iunsend(lab.handle["a0"]) if comm.rank == 0 else None
+    comm.mpi.Barrier()
+    if comm.rank == dest:
+        qmpi.measure(copy)
+    comm.mpi.Barrier()
+    if request is not None:
+        with pytest.raises(errors.PeerFailed, match="measured"):
+            request.test()
+        assert not lab.handle["a0"].frozen
+        qmpi.measure(lab.handle["a0"])
+    lab.give_up()
+
+
+def test_an_exception_in_the_holder_s_block_reaches_the_owner_s_unsend(lab: Lab) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    lab.payload(0, ["a"], dest)
+    if comm.rank == 0:
+        comm.send(lab.handle["a"], dest)
+    if comm.rank == dest:
+        with pytest.raises(ZeroDivisionError), comm.recv(source=0) as copy:
+            qmpi.h(copy)
+            1 / 0  # noqa: B018
+        qmpi.reset(copy)
+    if comm.rank == 0:
+        with pytest.raises(errors.PeerFailed, match=f"rank {dest}.*{HERE}.*ZeroDivisionError"):
+            comm.unsend(lab.handle["a"])
+        qmpi.measure(lab.handle["a"])
+    lab.give_up()
+
+
+@pytest.mark.mpi(min_size=2)
+def test_an_exception_in_the_holder_s_block_reaches_the_owner_s_block(lab: Lab) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    lab.payload(0, ["a"], dest)
+    if comm.rank == 0:
+        with pytest.raises(errors.PeerFailed, match="KeyError"), comm.send(lab.handle["a"], dest):
+            pass
+        qmpi.measure(lab.handle["a"])
+    if comm.rank == dest:
+        with pytest.raises(KeyError), comm.recv(source=0):
+            raise KeyError
+    lab.give_up()
+
+
+def test_an_exception_in_the_owner_s_block_attempts_no_inverse_and_lets_the_holder_go_on(lab: Lab) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    lab.payload(0, ["a"], dest)
+    if comm.rank == 0:
+        with pytest.raises(KeyError), comm.send(lab.handle["a"], dest):
+            raise KeyError
+    if comm.rank == dest:
+        with comm.recv(source=0) as copy:
+            pass
+        comm.free(copy)
+    lab.give_up()
+
+
+def test_a_copy_measured_on_both_sides_owes_nothing(lab: Lab) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    copy = copied(lab, 2)
+    bits = [None, None]
+    if comm.rank == 0:
+        bits[0] = qmpi.measure(lab.register("a0", "a1"))
+    comm.mpi.Barrier()
+    if comm.rank == dest:
+        bits[1] = qmpi.measure(copy)
+    ours, theirs = comm.mpi.bcast(bits[0], root=0), comm.mpi.bcast(bits[1], root=dest)
+    assert ours == theirs
+    assert comm._session.obligations.outstanding(comm) == []
+    lab.give_up()
+
+
+def test_close_under_strict_lists_what_was_never_undone_with_its_lines(lab: Lab) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    other = comm.dup()
+    lab.payload(0, ["a"], dest)
+    register = None
+    if comm.rank == 0:
+        other.send(lab.handle["a"], dest, tag=5)
+    if comm.rank == dest:
+        register = other.recv(source=0)
+    comm.mpi.Barrier()
+    sides = [word for rank, word in ((0, "copy sent"), (dest, "copy received")) if comm.rank == rank]
+    if sides:
+        with pytest.raises(errors.ObligationError) as info:
+            other.close()
+        text = str(info.value)
+        assert f"{len(sides)} operation" in text and "tag 5" in text and HERE in text
+        assert all(side in text for side in sides)
+    else:
+        other.close()
+    if register is not None:
+        qmpi.reset(register)
+    if comm.rank == 0:
+        qmpi.reset(lab.handle["a"])
+    lab.give_up()
+
+
+def test_close_of_a_communicator_asks_for_its_own_copies_only(lab: Lab) -> None:
+    comm = lab.comm
+    copy = copied(lab)
+    with comm.dup() as other:
+        other.barrier()
+    if comm.rank == comm.size - 1:
+        comm.unrecv(copy)
+    if comm.rank == 0:
+        comm.unsend(lab.handle["a0"])
+    lab.give_up()
+
+
+def test_moves_oblige_to_nothing(lab: Lab) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    lab.payload(0, ["a"], dest)
+    with comm.dup() as other:
+        if comm.rank == 0:
+            other.send_move(lab.handle["a"], dest)
+        if comm.rank == dest:
+            q = other.recv_move(source=0)
+            qmpi.reset(q)
+            other.free(q)
+    lab.give_up()
+
+
+def test_a_closed_communicator_refuses_everything(comm: qmpi.Comm) -> None:
+    other, q = comm.dup(), comm.alloc(1)
+    other.close()
+    other.close()  # a second time does nothing
+    comm._session.timeout_s, usual = 5.0, comm._session.timeout_s
+    for call in (
+        lambda: other.alloc(1),
+        lambda: other.free(q),
+        lambda: other.send(q, 0),
+        lambda: other.isend_move(q, 0),
+        lambda: other.recv(),
+        lambda: other.irecv_move(q, 0),
+        lambda: other.prepare_epr(q, 0),
+        lambda: other.unsend(q),
+        lambda: other.measure(q),
+        lambda: other.barrier(),
+        lambda: other.statevector(q),
+        lambda: other.density_matrix(q),
+        lambda: other.store_report(),
+        lambda: other.dup(),
+        lambda: other.split(0),
+    ):
+        with pytest.raises(errors.Closed):
+            call()
+    comm._session.timeout_s = usual
+    comm.free(q)
+
+
+@pytest.mark.mpi(min_size=2)
+@pytest.mark.parametrize("raises", ["holder", "owner"])
+def test_an_exception_in_a_block_of_a_move_reaches_the_peer_s_block(lab: Lab, raises: str) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    lab.payload(0, ["a"], dest)
+    session = comm._session
+    usual, session.timeout_s = session.timeout_s, 10.0
+    if raises == "holder":
+        if comm.rank == 0:
+            with pytest.raises(errors.PeerFailed, match="KeyError"), comm.send_move(lab.handle["a"], dest):
+                pass
+        if comm.rank == dest:
+            with pytest.raises(KeyError), comm.recv_move(source=0) as moved:
+                raise KeyError
+            qmpi.reset(moved)
+            comm.free(moved)
+    else:  # the holder never waits: its state goes back, or it keeps it
+        if comm.rank == 0:
+            with pytest.raises(KeyError), comm.send_move(lab.handle["a"], dest):
+                raise KeyError
+        if comm.rank == dest:
+            moved = comm.recv_move(source=0)
+            qmpi.reset(moved)
+            comm.free(moved)
+    session.timeout_s = usual
+    lab.give_up()
+
+
+@pytest.mark.parametrize("bits", [(0, 0), (0, 1), (1, 0), (1, 1)])
+@pytest.mark.parametrize("measured", [0, 1])
+def test_a_partly_measured_copy_can_still_be_undone(lab: Lab, measured: int, bits: tuple[int, int]) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    copy = copied(lab, 2)
+    for k in range(2):
+        lab.oracle.fan_out(f"a{k}", f"b{k}", 0)
+    lab.bring(dest, ["b0", "b1"], copy)
+    lab.measure(f"b{measured}")
+    if comm.rank == dest:
+        comm._session.core.force(bits[0] | bits[1] << 1, 2)
+        comm.unrecv(copy)
+    if comm.rank == 0:
+        comm.unsend(lab.register("a0", "a1"))
+    for k in range(2):
+        lab.oracle.undo_fan_out(f"a{k}", f"b{k}", bits[k])
+    lab.check()
+    lab.give_up()
+
+
+@pytest.mark.parametrize("measured", [0, 1])
+def test_a_partly_measured_original_can_still_be_restored(lab: Lab, measured: int) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    copy = copied(lab, 2)
+    for k in range(2):
+        lab.oracle.fan_out(f"a{k}", f"b{k}", 0)
+    lab.bring(dest, ["b0", "b1"], copy)
+    lab.measure(f"a{measured}")
+    if comm.rank == dest:
+        comm._session.core.force(3, 2)
+        comm.unrecv(copy)
+    if comm.rank == 0:
+        comm.unsend(lab.register("a0", "a1"))
+    for k in range(2):
+        lab.oracle.undo_fan_out(f"a{k}", f"b{k}", 1)
+    lab.check()
+    lab.give_up()
