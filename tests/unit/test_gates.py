@@ -55,12 +55,7 @@ def widened(small: np.ndarray, qubits: tuple[int, ...], width: int) -> np.ndarra
     """`small` on some qubits of `width`: bit k of its index is bit qubits[k] of the large index."""
     rest = ~sum(1 << qubit for qubit in qubits)
     inner = [sum((index >> qubit & 1) << k for k, qubit in enumerate(qubits)) for index in range(1 << width)]
-    return np.array(
-        [
-            [small[inner[i], inner[j]] if (i ^ j) & rest == 0 else 0 for j in range(1 << width)]
-            for i in range(1 << width)
-        ]
-    )
+    return np.array([[small[inner[i], inner[j]] if (i ^ j) & rest == 0 else 0 for j in range(1 << width)] for i in range(1 << width)])
 
 
 # --- the rows against themselves ----------------------------------------------------------------------------
@@ -102,9 +97,7 @@ def test_the_gate_then_its_inverse_is_the_identity(row: Gate, angles: list[float
 
 def decomposed(row: Gate, angles: list[float], width: int) -> list[np.ndarray]:
     assert row.decomposition is not None
-    return [
-        widened(matrix(step.name, *step.angles(*angles)), step.qubits, width) for step in row.decomposition
-    ]
+    return [widened(matrix(step.name, *step.angles(*angles)), step.qubits, width) for step in row.decomposition]
 
 
 @composite
@@ -132,9 +125,7 @@ def test_what_is_not_a_primitive_has_a_decomposition() -> None:
     assert primitives == ["h", "s", "t", "rx", "ry", "rz", "p", "cx", *UNSIZED]
 
 
-@pytest.mark.parametrize(
-    "name", ["z", "s", "sdg", "t", "tdg", "id", "rz", "p", "cz", "cp", "crz", "rzz", "ccz", "mcp"]
-)
+@pytest.mark.parametrize("name", ["z", "s", "sdg", "t", "tdg", "id", "rz", "p", "cz", "cp", "crz", "rzz", "ccz", "mcp"])
 def test_diagonal_gates_have_exact_zeros(name: str) -> None:
     """The kernels recognise a diagonal matrix by them."""
     u = matrix(name, *[0.3] * TABLE[name].parameters, **sizes(TABLE[name], 2))
