@@ -126,7 +126,6 @@ void broadcast(int code, std::span<const double> parameters, std::span<const nb:
     length = std::max(length, size);
   }
   PySession& session = common_session(all);
-  Gil patience;
   const Source source = caller();
   const std::size_t controls = static_cast<std::size_t>(gate_table()[code].controls);
   // Every application is checked before the first is buffered.
@@ -142,21 +141,25 @@ void broadcast(int code, std::span<const double> parameters, std::span<const nb:
     }
   }
   for (const auto& names : applications)
-    session.gate(code, parameters, std::span(names).first(controls), std::span(names).subspan(controls), source, patience);
+    session.gate(code, parameters, std::span(names).first(controls), std::span(names).subspan(controls), source);
+  Gil patience;
+  session.flush_if_full(patience);
 }
 
 void apply_one(int code, nb::handle operand) {
   Qubit* qubit = as_qubit(operand);
   if (!qubit) return broadcast(code, {}, {&operand, 1});
+  qubit->session->gate(code, {}, {}, {&qubit->name, 1}, {});
   Gil patience;
-  qubit->session->gate(code, {}, {}, {&qubit->name, 1}, {}, patience);
+  qubit->session->flush_if_full(patience);
 }
 
 void rotate_one(int code, double theta, nb::handle operand) {
   Qubit* qubit = as_qubit(operand);
   if (!qubit) return broadcast(code, {&theta, 1}, {&operand, 1});
+  qubit->session->gate(code, {&theta, 1}, {}, {&qubit->name, 1}, {});
   Gil patience;
-  qubit->session->gate(code, {&theta, 1}, {}, {&qubit->name, 1}, {}, patience);
+  qubit->session->flush_if_full(patience);
 }
 
 void apply_two(int code, nb::handle a, nb::handle b) {
@@ -168,8 +171,9 @@ void apply_two(int code, nb::handle a, nb::handle b) {
   if (first->session != second->session) throw Error("ForeignQubit", "the qubit belongs to another rank");
   const HandleName names[2] = {first->name, second->name};
   const std::size_t controls = static_cast<std::size_t>(gate_table()[code].controls);
+  first->session->gate(code, {}, {names, controls}, {names + controls, 2 - controls}, caller());
   Gil patience;
-  first->session->gate(code, {}, {names, controls}, {names + controls, 2 - controls}, caller(), patience);
+  first->session->flush_if_full(patience);
 }
 
 void apply(int code, const std::vector<double>& parameters, nb::typed<nb::tuple, nb::object, nb::ellipsis> operands) {
@@ -186,8 +190,9 @@ void apply_controlled(int code, const std::vector<double>& parameters, nb::handl
   PySession& session = common_session(qubits);
   std::vector<HandleName> names;
   for (const Qubit* qubit : qubits) names.push_back(qubit->name);
+  session.gate(code, parameters, std::span(names).first(count), std::span(names).subspan(count), caller());
   Gil patience;
-  session.gate(code, parameters, std::span(names).first(count), std::span(names).subspan(count), caller(), patience);
+  session.flush_if_full(patience);
 }
 
 void apply_unitary(nb::ndarray<const Coefficient, nb::ndim<2>, nb::c_contig, nb::device::cpu> matrix, nb::handle operand) {
@@ -197,8 +202,9 @@ void apply_unitary(nb::ndarray<const Coefficient, nb::ndim<2>, nb::c_contig, nb:
   std::vector<HandleName> names;
   for (const Qubit* qubit : qubits) names.push_back(qubit->name);
   static const int code = gate_code("unitary");
+  session.unitary(code, {matrix.data(), matrix.size()}, names, caller());
   Gil patience;
-  session.unitary(code, {matrix.data(), matrix.size()}, names, caller(), patience);
+  session.flush_if_full(patience);
 }
 
 void apply_pauli(double theta, std::string_view paulis, nb::handle operand) {
@@ -208,8 +214,9 @@ void apply_pauli(double theta, std::string_view paulis, nb::handle operand) {
   std::vector<HandleName> names;
   for (const Qubit* qubit : qubits) names.push_back(qubit->name);
   static const int code = gate_code("pauli_rotation");
+  session.pauli_rotation(code, theta, paulis, names, caller());
   Gil patience;
-  session.pauli_rotation(code, theta, paulis, names, caller(), patience);
+  session.flush_if_full(patience);
 }
 
 // --- measurement ----------------------------------------------------------------------------------------------------------------

@@ -103,7 +103,7 @@ void Session::require_zero(std::span<const HandleName> names, Patience& patience
 // --- gates ---------------------------------------------------------------------------------------------------------------------
 
 Session::Buffered& Session::append(int code, std::span<const HandleName> controls, std::span<const HandleName> targets,
-                                   Source source, Patience& patience) {
+                                   Source source) {
   const std::size_t begin = buffered_ids_.size();
   try {
     for (const auto names : {controls, targets})
@@ -115,42 +115,37 @@ Session::Buffered& Session::append(int code, std::span<const HandleName> control
                           : count > 3  ? std::unordered_set<QubitId>(ids, ids + count).size() < count
                                        : false;
     if (repeated) throw Error("DuplicateQubit", std::string(gate_table()[code].name) + " needs different qubits, one is given twice");
-    if (buffer_.size() == buffer_limit) {
-      const std::vector<QubitId> mine(buffered_ids_.begin() + static_cast<std::ptrdiff_t>(begin), buffered_ids_.end());
-      buffered_ids_.resize(begin);
-      flush(patience);
-      buffered_ids_.assign(mine.begin(), mine.end());
-    }
   } catch (const Error&) {
-    if (buffered_ids_.size() > begin) buffered_ids_.resize(begin);
+    buffered_ids_.resize(begin);
     throw;
   }
   const auto at = [](const auto& list) { return static_cast<std::uint32_t>(list.size()); };
-  const std::uint32_t count = static_cast<std::uint32_t>(controls.size() + targets.size());
   buffer_.push_back({code, static_cast<std::uint32_t>(controls.size()), static_cast<std::uint32_t>(targets.size()),
-                     at(buffered_ids_) - count, at(buffered_numbers_), at(buffered_matrices_), at(buffered_text_), source});
+                     static_cast<std::uint32_t>(begin), at(buffered_numbers_), at(buffered_matrices_), at(buffered_text_), source});
   ++gate_counts[code];
   return buffer_.back();
 }
 
+void Session::flush_if_full(Patience& patience) {
+  if (buffer_.size() >= buffer_limit) flush(patience);
+}
+
 void Session::gate(int code, std::span<const double> parameters, std::span<const HandleName> controls,
-                   std::span<const HandleName> targets, Source source, Patience& patience) {
+                   std::span<const HandleName> targets, Source source) {
   for (const double angle : parameters)
     if (!std::isfinite(angle)) throw Error("InvalidArgument", std::string(gate_table()[code].name) + ": an angle is not finite");
-  append(code, controls, targets, source, patience);
+  append(code, controls, targets, source);
   buffered_numbers_.insert(buffered_numbers_.end(), parameters.begin(), parameters.end());
 }
 
-void Session::unitary(int code, std::span<const Coefficient> matrix, std::span<const HandleName> targets, Source source,
-                      Patience& patience) {
-  append(code, {}, targets, source, patience);
+void Session::unitary(int code, std::span<const Coefficient> matrix, std::span<const HandleName> targets, Source source) {
+  append(code, {}, targets, source);
   buffered_matrices_.insert(buffered_matrices_.end(), matrix.begin(), matrix.end());
 }
 
-void Session::pauli_rotation(int code, double theta, std::string_view paulis, std::span<const HandleName> targets, Source source,
-                             Patience& patience) {
+void Session::pauli_rotation(int code, double theta, std::string_view paulis, std::span<const HandleName> targets, Source source) {
   if (!std::isfinite(theta)) throw Error("InvalidArgument", "pauli_rotation: the angle is not finite");
-  append(code, {}, targets, source, patience);
+  append(code, {}, targets, source);
   buffered_numbers_.push_back(theta);
   buffered_text_.append(paulis);
 }

@@ -66,11 +66,10 @@ class Session {
 
   // --- gates: buffered; throw InvalidArgument, DuplicateQubit at the call
   void gate(int code, std::span<const double> parameters, std::span<const HandleName> controls,
-            std::span<const HandleName> targets, Source source, Patience& patience);
-  void unitary(int code, std::span<const Coefficient> matrix, std::span<const HandleName> targets, Source source,
-               Patience& patience);
-  void pauli_rotation(int code, double theta, std::string_view paulis, std::span<const HandleName> targets, Source source,
-                      Patience& patience);
+            std::span<const HandleName> targets, Source source);
+  void unitary(int code, std::span<const Coefficient> matrix, std::span<const HandleName> targets, Source source);
+  void pauli_rotation(int code, double theta, std::string_view paulis, std::span<const HandleName> targets, Source source);
+  void flush_if_full(Patience& patience);  // what a user's call ends with: never in the middle of a broadcast
   void flush(Patience& patience);  // StateTooLarge leaves the gate that did not fit and those behind it in the buffer
   std::size_t pending() const { return buffer_.size(); }
   std::size_t discard_pending();   // drops what did not fit
@@ -116,8 +115,7 @@ class Session {
   void check_thread() const;
   void finish(Ticket& ticket, Patience& patience);
   HandleName adopt(QubitId id);
-  Buffered& append(int code, std::span<const HandleName> controls, std::span<const HandleName> targets, Source source,
-                   Patience& patience);
+  Buffered& append(int code, std::span<const HandleName> controls, std::span<const HandleName> targets, Source source);
   void apply(const Buffered& gate, Patience& patience);
   void clear_buffer();
   std::uint64_t next_operation() { return static_cast<std::uint64_t>(rank_ + 1) << 40 | ++operations_; }

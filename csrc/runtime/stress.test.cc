@@ -64,7 +64,7 @@ class Rank {
   void gate(const char* name, std::vector<double> parameters, std::vector<HandleName> qubits) {
     const int code = gate_code(name);
     const auto controls = static_cast<std::size_t>(gate_table()[code].controls);
-    session_.gate(code, parameters, std::span(qubits).first(controls), std::span(qubits).subspan(controls), {}, patience_);
+    session_.gate(code, parameters, std::span(qubits).first(controls), std::span(qubits).subspan(controls), {});
   }
   void finish(Ticket& ticket) {
     while (!session_.wait(ticket, 100'000, patience_)) {

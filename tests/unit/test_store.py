@@ -230,3 +230,19 @@ def test_another_thread_is_refused(ranks):
     thread.start()
     thread.join()
     assert len(caught) == 1
+
+
+def test_a_full_buffer_never_splits_a_register_gate(ranks):
+    (session,), _ = ranks(memory=1 << 20)  # 2^16 amplitudes
+    qubits = session.alloc(17)
+    for qubit in qubits:
+        ry(0.3, qubit)
+    for left, right in pairwise(qubits[:16]):
+        cx(left, right)
+    session.flush()
+    cx(qubits[15], qubits[16])  # does not fit, which shows when the buffer of 1,024 gates is full
+    for _ in range(1020):
+        x(qubits[0])
+    with pytest.raises(StateTooLarge, match="1025 later gates"):
+        x(qmpi.Register(qubits[:5]))
+    assert session.pending == 1026

@@ -18,7 +18,7 @@ from ..runtime.ledger import Ledger
 from ..runtime.session import session_of
 from .point_to_point import PointToPoint
 from .register import Register
-from .transfer import COLLECTIVE
+from .transfer import COLLECTIVE, Transfer
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,9 +305,9 @@ class WorldComm(Comm):
         """Does nothing; the first use does."""
 
     def __getattr__(self, name: str) -> Any:
-        """Reached only before the universe is founded."""
-        if name.startswith("__"):
-            raise AttributeError(name)
+        """Reached only before the universe is founded. Names that no communicator has found nothing: tools ask for many."""
+        if name not in Transfer.__annotations__:
+            raise AttributeError(f"a communicator has no attribute {name!r}")
         from ..world.mpi import comm_world
 
         if name in ("rank", "size"):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from enum import Enum
 from types import TracebackType
+from typing import Any
 
 from .._core import ANY_SOURCE as _CORE_ANY_SOURCE
 from .._core import ANY_TAG as _CORE_ANY_TAG
@@ -71,6 +72,7 @@ class Transfer:
 
     rank: int
     size: int
+    mpi: Any
     _session: Session
     _group: Group
     _members: tuple[int, ...]
