@@ -3,89 +3,64 @@
 
 namespace qmpi {
 
-void Session::fill(Posting& posting, std::span<const HandleName> names) {
+// A posting that names these qubits, after all gates have been applied.
+Posting& Session::prepare(Verb verb, std::span<const HandleName> names, int peer, std::uint32_t context, int tag, Patience& patience) {
+  for (const HandleName name : names) check(name);
+  flush(patience);
+  Posting& posting = boxes_.create(verb, peer, context, tag, static_cast<std::uint32_t>(names.size()), patience);
   const auto qubits = boxes_.qubits(posting);
   for (std::size_t k = 0; k < names.size(); ++k) qubits[k] = check(names[k]).id;
+  posting.operation = next_operation();
+  posting.number = operations_;
+  return posting;
 }
 
-void Session::freeze(const Ticket& ticket) {
-  for (const HandleName name : ticket.named) handles_[name.slot].frozen += 1;
+// Freezes the qubits and starts; start() says whether the posting is finished already. If it fails, nothing has happened.
+template <class Start>
+Ticket Session::issue(Posting& posting, std::span<const HandleName> names, bool receives, Patience& patience, Start&& start) {
+  Ticket ticket;
+  ticket.posting = &posting;
+  ticket.receives = receives;
+  ticket.named.assign(names.begin(), names.end());
+  ticket.operation = posting.operation;
+  for (const HandleName name : names) handles_[name.slot].frozen += 1;
+  patience_ = &patience;
+  try {
+    if (start()) finish(ticket, patience);
+  } catch (const Error&) {
+    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
+    posting.holders = 1;
+    boxes_.discard(posting, patience);
+    throw;
+  }
+  return ticket;
 }
 
 Ticket Session::send(Verb verb, std::span<const HandleName> names, int dest, std::uint32_t context, int tag,
                      std::uint64_t operation, Patience& patience) {
-  for (const HandleName name : names) check(name);
-  flush(patience);
-  Ticket ticket;
-  ticket.named.assign(names.begin(), names.end());
-  Posting& message = boxes_.create(verb, dest, context, tag, static_cast<std::uint32_t>(names.size()), patience);
-  fill(message, names);
-  const std::uint64_t own = next_operation();
-  message.number = operations_;
-  message.operation = ticket.operation = operation ? operation : own;
+  Posting& message = prepare(verb, names, dest, context, tag, patience);
+  if (operation) message.operation = operation;
   message.holders += 1;  // ours, until the results are read
-  patience_ = &patience;
-  ticket.posting = &message;
-  freeze(ticket);
-  try {
-    if (boxes_.send(message, patience)) finish(ticket, patience);
-  } catch (const Error&) {
-    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
-    message.holders = 1;
-    boxes_.discard(message, patience);
-    throw;
-  }
-  return ticket;
+  return issue(message, names, false, patience, [&] { return boxes_.send(message, patience); });
 }
 
 Ticket Session::receive(Verb verb, std::span<const HandleName> names, bool allocate, int source, std::uint32_t context, int tag,
                         std::uint64_t operation, Patience& patience) {
-  for (const HandleName name : names) check(name);
-  flush(patience);
-  Ticket ticket;
-  ticket.receives = true;
-  ticket.named.assign(names.begin(), names.end());
-  Posting& posting = boxes_.create(verb, source, context, tag, static_cast<std::uint32_t>(names.size()), patience);
-  fill(posting, names);
+  Posting& posting = prepare(verb, names, source, context, tag, patience);
   posting.capacity_is_free = allocate;
   posting.operation = operation;
-  next_operation();
-  posting.number = operations_;
-  patience_ = &patience;
-  ticket.posting = &posting;
-  freeze(ticket);
-  try {
+  return issue(posting, names, true, patience, [&] {
     boxes_.receive(posting, patience);
-  } catch (const Error&) {
-    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
-    boxes_.discard(posting, patience);
-    throw;
-  }
-  if (Mailboxes::finished(posting)) finish(ticket, patience);
-  return ticket;
+    return Mailboxes::finished(posting);
+  });
 }
 
 Ticket Session::meet(std::span<const HandleName> names, int peer, std::uint32_t context, int tag, Patience& patience) {
-  for (const HandleName name : names) check(name);
-  flush(patience);
-  Ticket ticket;
-  ticket.named.assign(names.begin(), names.end());
-  Posting& posting = boxes_.create(Verb::epr, peer, context, tag, static_cast<std::uint32_t>(names.size()), patience);
-  fill(posting, names);
-  ticket.operation = next_operation();
-  posting.number = operations_;
-  patience_ = &patience;
-  ticket.posting = &posting;
-  freeze(ticket);
-  try {
+  Posting& posting = prepare(Verb::epr, names, peer, context, tag, patience);
+  return issue(posting, names, false, patience, [&] {
     boxes_.meet(posting, patience);
-  } catch (const Error&) {
-    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
-    boxes_.discard(posting, patience);
-    throw;
-  }
-  if (Mailboxes::finished(posting)) finish(ticket, patience);
-  return ticket;
+    return Mailboxes::finished(posting);
+  });
 }
 
 Ticket Session::send_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
@@ -101,15 +76,12 @@ Ticket Session::send_bytes(Verb verb, std::string_view data, int dest, std::uint
 
 Ticket Session::receive_bytes(int source, std::uint32_t context, int tag, Patience& patience) {
   check_thread();
-  Ticket ticket;
-  ticket.receives = true;
   Posting& posting = boxes_.create(Verb::bytes, source, context, tag, 0, patience);
   posting.capacity_is_free = true;
-  patience_ = &patience;
-  ticket.posting = &posting;
-  boxes_.receive(posting, patience);
-  if (Mailboxes::finished(posting)) finish(ticket, patience);
-  return ticket;
+  return issue(posting, {}, true, patience, [&] {
+    boxes_.receive(posting, patience);
+    return Mailboxes::finished(posting);
+  });
 }
 
 // Reads the results out of a finished posting, rebinds handles, unfreezes them and gives the posting up.

@@ -119,8 +119,9 @@ class Session {
   void apply(const Buffered& gate, Patience& patience);
   void clear_buffer();
   std::uint64_t next_operation() { return static_cast<std::uint64_t>(rank_ + 1) << 40 | ++operations_; }
-  void fill(Posting& posting, std::span<const HandleName> names);
-  void freeze(const Ticket& ticket);
+  Posting& prepare(Verb verb, std::span<const HandleName> names, int peer, std::uint32_t context, int tag, Patience& patience);
+  template <class Start>
+  Ticket issue(Posting& posting, std::span<const HandleName> names, bool receives, Patience& patience, Start&& start);
   Patience* patience_ = nullptr;  // of the call under way, for the protocol steps
 
   int rank_;
