@@ -180,11 +180,6 @@ void bind_session(nb::module_& m) {
       }, "ids"_a,
         nb::sig("def snapshot(self, ids: Sequence[int]) -> list[tuple[list[int], NDArray[numpy.complex128]]]"))
       .def("force", [](PySession& s, std::uint64_t bits, int count) { s.force(bits, count); }, "bits"_a, "count"_a)
-      .def("component_size", [](PySession& s, nb::handle q) {
-        Gil patience;
-        s.flush(patience);
-        return s.store().component_size(s.check(one_qubit(q).name).id, patience);
-      }, "qubit"_a)
       .def("send", [](const std::shared_ptr<PySession>& s, Verb verb, nb::handle qubits, int dest, std::uint32_t context, int tag,
                       std::uint64_t operation) {
         const auto names = names_of(*s, qubits);
@@ -216,13 +211,6 @@ void bind_session(nb::module_& m) {
         Gil patience;
         return PyTicket{s, s->receive_bytes(source, context, tag, patience)};
       }, "source"_a, "context"_a, "tag"_a)
-      .def("probe", [](PySession& s, int source, std::uint32_t context, int tag) -> nb::object {
-        Gil patience;
-        const auto envelope = s.mailboxes().probe(source, context, tag, patience);
-        if (!envelope) return nb::none();
-        return nb::make_tuple(envelope->source, envelope->tag, envelope->count, envelope->verb);
-      }, "source"_a, "context"_a, "tag"_a,
-        nb::sig("def probe(self, source: int, context: int, tag: int) -> tuple[int, int, int, Verb] | None"))
       .def_prop_ro("gate_counts", [](PySession& s) { return s.gate_counts; })
       .def_prop_ro("measurements", [](PySession& s) { return s.measurements; })
       .def_prop_ro("held", [](PySession& s) { return s.held; })

@@ -296,20 +296,6 @@ bool Mailboxes::withdraw(Posting& posting, Patience& patience) {
   return false;
 }
 
-std::optional<Mailboxes::Envelope> Mailboxes::probe(int source, std::uint32_t context, int tag, Patience& patience) const {
-  RankRecord& box = arena_->rank(rank_);
-  Posting wanted{};
-  wanted.peer = source;
-  wanted.context = context;
-  wanted.tag = tag;
-  Guard guard(box.mutex, patience);
-  for (Offset offset = box.unexpected; offset != 0; offset = at(offset)->next) {
-    const Posting& message = *at(offset);
-    if (fits(wanted, message)) return Envelope{message.owner, message.tag, message.count, message.verb};
-  }
-  return std::nullopt;
-}
-
 std::int64_t Mailboxes::unreceived(const Arena& arena, Patience& patience) {
   std::int64_t count = 0;
   for (int rank = 0; rank < arena.settings().ranks; ++rank) {

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <functional>
-#include <optional>
 #include <span>
 #include <string_view>
 
@@ -98,13 +97,6 @@ class Mailboxes {
   bool wait(const Posting& posting, std::int64_t microseconds, Patience& patience) const;
   static bool finished(const Posting& posting) { return posting.phase.load() >= Phase::done; }
 
-  // What a receive would get (probe): the first message that fits, or nothing.
-  struct Envelope {
-    int source, tag;
-    std::uint32_t count;
-    Verb verb;
-  };
-  std::optional<Envelope> probe(int source, std::uint32_t context, int tag, Patience& patience) const;
   // Messages of the users' contexts that wait in any mailbox of the arena.
   static std::int64_t unreceived(const Arena& arena, Patience& patience);
 

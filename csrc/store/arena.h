@@ -147,7 +147,6 @@ struct RankRecord {
   // Doorbell: rung after anything this rank may wait for has changed.
   alignas(64) std::atomic<std::uint32_t> bell;
   std::atomic<std::uint32_t> asleep;
-  std::atomic<std::int32_t> process;
   // Mailbox: posted receives and unexpected messages, oldest first, all contexts, one lock.
   alignas(64) Mutex mutex;
   Offset posted, unexpected;
@@ -161,7 +160,7 @@ struct Header {
   std::uint64_t magic, size;
   Settings settings;
   Statistics statistics;
-  std::atomic<std::uint32_t> failed, next_context;
+  std::atomic<std::uint32_t> next_context;
   std::atomic<std::int32_t> left;      // ranks that have closed
   std::atomic<std::int32_t> spinning;  // waiters that have not gone to sleep yet
   Pool qubit_pool, component_pool;

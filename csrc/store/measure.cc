@@ -189,9 +189,4 @@ std::vector<Snapshot> Store::snapshot(std::span<const QubitId> ids, Patience& pa
   return result;
 }
 
-int Store::component_size(QubitId id, Patience& patience) {
-  Locked locked(*this, {&id, 1}, patience);
-  return record(id).is_product() ? 1 : component_of(record(id)).qubits;
-}
-
 }  // namespace qmpi

@@ -52,9 +52,6 @@ class Store {
   double expectation(std::span<const QubitId> ids, std::string_view paulis, Patience& patience);
   // Every component that holds one of the ids, each once, read under all their locks.
   std::vector<Snapshot> snapshot(std::span<const QubitId> ids, Patience& patience);
-  // The number of qubits in the component of `id` (1 for a product qubit).
-  int component_size(QubitId id, Patience& patience);
-
   // Largest P(wrong) with which a qubit still counts as being in a basis state.
   double tolerance() const { return single_ ? 1e-6 : 1e-12; }
 
