@@ -118,7 +118,10 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("source", [](PyTicket& t) { return t.ticket.source; })
       .def_prop_ro("tag", [](PyTicket& t) { return t.ticket.tag; })
       .def_prop_ro("count", [](PyTicket& t) { return t.ticket.count; })
-      .def_prop_ro("charges", [](PyTicket& t) { return as_tuple(t.ticket.charges); })
+      .def("settle", [](PyTicket& t) {
+            t.session->settle(t.ticket);
+            return as_tuple(t.ticket.charges);
+          }, "Once it is finished: frees its qubits for use, and tells what it cost.")
       .def_prop_ro("failed", [](PyTicket& t) { return t.ticket.failure != Failure::none; })
       .def_prop_ro("failure", [](PyTicket& t) { return t.ticket.failure; })
       .def_prop_ro("data", [](PyTicket& t) { return nb::bytes(t.ticket.bytes.data(), t.ticket.bytes.size()); })

@@ -1,4 +1,6 @@
 // What a session sends and receives: from handles to postings, and from what a match has done back to handles.
+#include <utility>
+
 #include "runtime/session.h"
 
 namespace qmpi {
@@ -23,12 +25,13 @@ Ticket Session::issue(Posting& posting, std::span<const HandleName> names, bool 
   ticket.receives = receives;
   ticket.named.assign(names.begin(), names.end());
   ticket.operation = posting.operation;
+  ticket.frozen = true;
   for (const HandleName name : names) handles_[name.slot].frozen += 1;
   patience_ = &patience;
   try {
     if (start()) finish(ticket, patience);
   } catch (const Error&) {
-    for (const HandleName name : names) handles_[name.slot].frozen -= 1;
+    settle(ticket);
     posting.holders = 1;
     boxes_.discard(posting, patience);
     throw;
@@ -84,11 +87,10 @@ Ticket Session::receive_bytes(int source, std::uint32_t context, int tag, Patien
   });
 }
 
-// Reads the results out of a finished posting, rebinds handles, unfreezes them and gives the posting up.
+// Reads the results out of a finished posting, rebinds handles and gives the posting up.
 void Session::finish(Ticket& ticket, Patience& patience) {
   Posting& posting = *ticket.posting;
   ticket.posting = nullptr;
-  for (const HandleName name : ticket.named) handles_[name.slot].frozen -= 1;
   ticket.charges = posting.charges;
   measurements += posting.charges.measurements;
   ticket.failure = posting.failure;
@@ -130,10 +132,15 @@ bool Session::wait(Ticket& ticket, std::int64_t microseconds, Patience& patience
   return true;
 }
 
+void Session::settle(Ticket& ticket) {
+  if (!std::exchange(ticket.frozen, false)) return;
+  for (const HandleName name : ticket.named) handles_[name.slot].frozen -= 1;
+}
+
 bool Session::withdraw(Ticket& ticket, Patience& patience) {
   check_thread();
   if (!ticket.posting || !boxes_.withdraw(*ticket.posting, patience)) return false;
-  for (const HandleName name : ticket.named) handles_[name.slot].frozen -= 1;
+  settle(ticket);
   boxes_.discard(*ticket.posting, patience);
   ticket.posting = nullptr;
   return true;

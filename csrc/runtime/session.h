@@ -34,7 +34,8 @@ struct Source {
 struct Ticket {
   Posting* posting = nullptr;
   bool receives = false;
-  std::vector<HandleName> named;      // the rank's qubits it froze or used
+  std::vector<HandleName> named;      // the rank's qubits it uses
+  bool frozen = false;                // whether they are frozen by it
   std::uint64_t operation = 0;        // a send's own id; a receive's: that of what it got
   std::int32_t source = -1, tag = -1; // of what arrived
   std::int64_t count = 0;             // qubits or bytes that arrived
@@ -92,8 +93,10 @@ class Session {
   Ticket send_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
                     Patience& patience);
   Ticket receive_bytes(int source, std::uint32_t context, int tag, Patience& patience);
-  // True once the ticket is finished: its results are filled in, its qubits are free again.
+  // True once the ticket is finished and its results are filled in.
   bool wait(Ticket& ticket, std::int64_t microseconds, Patience& patience);
+  // Its qubits may be used again: whoever issued it has waited. (Not sooner, or it would depend on timing what is an error.)
+  void settle(Ticket& ticket);
   bool withdraw(Ticket& ticket, Patience& patience);  // a receive or meeting nobody has matched; false if it is too late
 
   void close();

@@ -69,6 +69,7 @@ class Rank {
   void finish(Ticket& ticket) {
     while (!session_.wait(ticket, 100'000, patience_)) {
     }
+    session_.settle(ticket);
     if (ticket.failure != Failure::none) throw Error("MessageError", "a ticket failed");
   }
   int wrap(int rank) const { return ((rank % plan_.ranks) + plan_.ranks) % plan_.ranks; }

@@ -62,7 +62,9 @@ def test_handing_over_a_qubit_flushes_gates_on_other_qubits_too(lab: Lab, verb: 
     lab.gate("cx", "a", "b")
     lab.gate("t", "a")
     if comm.rank == 0:
-        getattr(comm, verb)(lab.handle["b"], dest)
+        sent = getattr(comm, verb)(lab.handle["b"], dest)
+        if verb == "isend_move":
+            sent.wait()
     if comm.rank == dest:
         register = (comm.recv if verb == "send" else comm.recv_move)(source=0)
         qmpi.h(register)
@@ -124,6 +126,22 @@ def test_another_rank_s_qubit_is_refused(lab: Lab) -> None:
     ):
         refused(lab, 0, errors.ForeignQubit, call)
     lab.give_up()
+
+
+def test_a_qubit_is_frozen_until_its_request_is_waited_for_even_if_it_is_complete(lab: Lab) -> None:
+    """A message to oneself is complete at once; what is an error must not depend on that."""
+    comm = lab.comm
+    q = comm.alloc(1)
+    for settle in (lambda request: request.wait(), lambda request: request.test()):
+        request = comm.isend(q, comm.rank)
+        with pytest.raises(errors.FrozenQubit):
+            qmpi.h(q)
+        settle(request)
+        qmpi.h(q)
+        comm.unrecv(comm.recv(source=comm.rank))
+        comm.unsend(q)
+        qmpi.h(q)
+    comm.free(q)
 
 
 @pytest.mark.parametrize("pending", ["irecv", "iunsend", "iprepare_epr"])

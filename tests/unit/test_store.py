@@ -14,7 +14,17 @@ from qmpi.gates import x
 
 from .conftest import state
 
-USER, ANY = 0, -1
+USER = 0  # a context
+
+
+def transfer(verb, sessions, source, dest, qubits):
+    """Sends and receives in one thread; returns the qubits that hold what arrived."""
+    sent = sessions[source].send(verb, qubits, dest, USER, 0)
+    received = sessions[dest].receive(verb, None, source, USER, 0)
+    for ticket in (sent, received):
+        assert ticket.finished
+        ticket.settle()
+    return received.arrived
 
 
 def test_a_ghz_state_over_20_ranks_leaves_product_qubits_only_when_it_is_measured(ranks):
@@ -23,10 +33,7 @@ def test_a_ghz_state_over_20_ranks_leaves_product_qubits_only_when_it_is_measure
         qubits = [sessions[0].alloc(1)]
         h(qubits[0][0])
         for rank in range(1, 20):
-            sessions[rank - 1].send(_core.Verb.copy, qubits[-1], rank, USER, 0)
-            ticket = sessions[rank].receive(_core.Verb.copy, None, rank - 1, USER, 0)
-            assert ticket.finished
-            qubits.append(ticket.arrived)
+            qubits.append(transfer(_core.Verb.copy, sessions, rank - 1, rank, qubits[-1]))
         for session in sessions:
             session.flush()
         statistics = arena.statistics()
@@ -163,11 +170,9 @@ def test_parity_protocols_never_hold_more_than_one_qubit_more_than_they_leave(ra
         ry(0.4, qubit)
     for left, right in pairwise(mine):
         cx(left, right)
-    sessions[0].send(_core.Verb.copy, mine[:1], 1, USER, 0)
-    sessions[1].receive(_core.Verb.copy, None, 0, USER, 0)
+    transfer(_core.Verb.copy, sessions, 0, 1, mine[:1])
     assert arena.statistics()["peak_component"] == 7
-    sessions[0].send(_core.Verb.move, mine[1:2], 1, USER, 0)
-    sessions[1].receive(_core.Verb.move, None, 0, USER, 0)
+    transfer(_core.Verb.move, sessions, 0, 1, mine[1:2])
     assert arena.statistics()["peak_component"] == 8
     assert arena.statistics()["entangled_qubits"] == 7
 

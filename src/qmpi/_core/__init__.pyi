@@ -118,8 +118,8 @@ class Ticket:
     @property
     def count(self) -> int: ...
 
-    @property
-    def charges(self) -> tuple[int, int, int, int, int]: ...
+    def settle(self) -> tuple[int, int, int, int, int]:
+        """Once it is finished: frees its qubits for use, and tells what it cost."""
 
     @property
     def failed(self) -> bool: ...

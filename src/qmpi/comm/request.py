@@ -30,7 +30,7 @@ class Status:
 
 
 class Request(Generic[Result]):
-    """One operation in flight. The qubits it names are frozen until it is finished.
+    """One operation in flight. The qubits it names are frozen until it has been waited for (or `test` was true).
 
     `wait` and `test` give the operation's result: a Register for receives, a `Sent` for copies, None otherwise.
     """

@@ -226,7 +226,7 @@ class Transfer:
         where = call_site() if site is None else site
 
         def complete() -> Result:
-            self._session.book.charge(call, where, self._name, ticket.charges)
+            self._session.book.charge(call, where, self._name, ticket.settle())
             if ending is not None:
                 ending()
             check(ticket)
