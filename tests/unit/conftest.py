@@ -8,15 +8,15 @@ import pytest
 from qmpi._core import Arena, Session
 from qmpi.runtime.windows import joint_state
 
-Ranks = Callable[..., list[Session]]
+Ranks = Callable[..., tuple[list[Session], Arena]]
 
 
 @pytest.fixture
 def ranks() -> Ranks:
-    """`ranks(count, memory=…, faithful=…, single_precision=…, seed=…)` founds an arena and returns its sessions."""
+    """`ranks(count, memory=…, faithful=…, …)` founds an arena; returns its sessions and the arena."""
 
-    def found(count=1, *, memory=1 << 28, faithful=False, single_precision=False, seed=1):
-        arena = Arena.create(count, seed, faithful, single_precision, memory)
+    def found(count=1, *, memory=1 << 28, faithful=False, single_precision=False, seed=1, epr_buffer=64):
+        arena = Arena.create(count, seed, faithful, single_precision, memory, epr_buffer)
         return [Session(arena, rank) for rank in range(count)], arena
 
     return found
