@@ -7,8 +7,6 @@ starts the ranks it needs itself. `--part NAME` is what a rank runs.
 
 from __future__ import annotations
 
-import argparse
-import json
 import re
 import statistics
 import subprocess
@@ -227,19 +225,5 @@ def table() -> None:
         print("| " + " | ".join(line) + " |")
 
 
-def main() -> None:
-    """Prints the table, or runs one part."""
-    parser = argparse.ArgumentParser(description="Measures the latencies of the README's table.")
-    parser.add_argument("--part", choices=PARTS, help="what a rank runs; without it the whole table is measured")
-    part = parser.parse_args().part
-    if part is None:
-        table()
-    elif result := PARTS[part]():
-        import qmpi
-
-        if qmpi.COMM_WORLD.rank == 0:
-            print(json.dumps(result))
-
-
 if __name__ == "__main__":
-    main()
+    machine.main("Measures the latencies of the README's table.", PARTS, table)

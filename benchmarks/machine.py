@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import argparse
 import datetime
 import json
 import os
 import platform
 import subprocess
 import sys
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -36,3 +38,17 @@ def run_ranks(ranks: int, script: str, *arguments: str, timeout_s: float = 120, 
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
+
+
+def main(description: str, parts: Mapping[str, Callable[[], dict[str, float]]], table: Callable[[], None]) -> None:
+    """A benchmark's command line: prints its table, or runs the part that `run_ranks` asked this rank for."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--part", choices=parts, help="what a rank runs; without it the whole table is measured")
+    part = parser.parse_args().part
+    if part is None:
+        table()
+    elif result := parts[part]():
+        import qmpi
+
+        if qmpi.COMM_WORLD.rank == 0:
+            print(json.dumps(result))

@@ -7,8 +7,6 @@ starts the ranks it needs itself. `--part NAME` is what a rank runs.
 
 from __future__ import annotations
 
-import argparse
-import json
 import statistics
 import time
 from typing import TYPE_CHECKING
@@ -129,19 +127,5 @@ def table() -> None:
     print(f"| gate and measurement on a pair while another rank works on 24 qubits | {small['median_us']:.1f} µs | 100 µs |")
 
 
-def main() -> None:
-    """Prints the table, or runs one part."""
-    parser = argparse.ArgumentParser(description="Measures how little ranks disturb each other in the store.")
-    parser.add_argument("--part", choices=PARTS, help="what a rank runs; without it the whole table is measured")
-    part = parser.parse_args().part
-    if part is None:
-        table()
-    elif result := PARTS[part]():
-        import qmpi
-
-        if qmpi.COMM_WORLD.rank == 0:
-            print(json.dumps(result))
-
-
 if __name__ == "__main__":
-    main()
+    machine.main("Measures how little ranks disturb each other in the store.", PARTS, table)
