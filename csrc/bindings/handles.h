@@ -15,6 +15,14 @@ class Gil : public Patience {
   void give_way() override {
     if (!saved_) saved_ = PyEval_SaveThread();
   }
+  bool gave_way() const override { return saved_ != nullptr; }
+  // The Python exception that a signal handler raised stays set while Error("Interrupted") unwinds.
+  void look_up() override {
+    PyEval_RestoreThread(std::exchange(saved_, nullptr));
+    const bool interrupted = PyErr_CheckSignals() != 0;
+    give_way();
+    if (interrupted) throw Error("Interrupted", "");
+  }
   ~Gil() override {
     if (saved_) PyEval_RestoreThread(saved_);
   }

@@ -12,6 +12,7 @@ void bind_kernels(nb::module_& m);
 void bind_gates(nb::module_& m);
 void bind_handles(nb::module_& m);
 void bind_session(nb::module_& m);
+void bind_world(nb::module_& m);
 }  // namespace qmpi
 
 NB_MODULE(_core, m) {
@@ -21,6 +22,7 @@ NB_MODULE(_core, m) {
     try {
       std::rethrow_exception(thrown);
     } catch (const qmpi::Error& error) {
+      if (PyErr_Occurred()) return;  // interrupted: what the signal handler raised
       const nb::object kind = nb::module_::import_("qmpi.errors").attr(error.kind());
       // Made here and now, while the frames are there in which it looks for its source line.
       PyErr_SetObject(kind.ptr(), kind(nb::str(error.what())).ptr());
@@ -31,6 +33,7 @@ NB_MODULE(_core, m) {
   qmpi::bind_gates(m);
   qmpi::bind_session(m);
   qmpi::bind_handles(m);
+  qmpi::bind_world(m);
   m.def(
       "uniform_draw",
       [](std::uint64_t seed, bool protocol, int rank, std::uint64_t number, std::uint64_t position) {

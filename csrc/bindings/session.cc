@@ -9,8 +9,6 @@
 #include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
-#include <chrono>
-
 #include "bindings/handles.h"
 
 using namespace nb::literals;
@@ -29,22 +27,13 @@ nb::typed<nb::tuple, Qubit, nb::ellipsis> qubits_of(const std::shared_ptr<PySess
   return nb::typed<nb::tuple, Qubit, nb::ellipsis>(nb::tuple(result));
 }
 
-// Waits in slices so that Ctrl-C works; true once the ticket is finished.
-bool wait(PyTicket& ticket, std::optional<double> seconds) {
-  using Clock = std::chrono::steady_clock;
-  constexpr std::int64_t slice_us = 100'000;
-  const auto deadline = Clock::now() + std::chrono::duration<double>(seconds.value_or(0));
-  for (;;) {
-    std::int64_t left = slice_us;
-    if (seconds)
-      left = std::min<std::int64_t>(slice_us, std::chrono::duration_cast<std::chrono::microseconds>(deadline - Clock::now()).count());
-    {
-      Gil patience;
-      if (ticket.session->wait(ticket.ticket, std::max<std::int64_t>(left, 0), patience)) return true;
-    }
-    if (PyErr_CheckSignals() != 0) throw nb::python_error();
-    if (seconds && left < slice_us) return false;
+bool wait(PyTicket& ticket, double seconds) {
+  {
+    Gil patience;
+    if (ticket.session->wait(ticket.ticket, static_cast<std::int64_t>(seconds * 1e6), patience)) return true;
   }
+  if (PyErr_CheckSignals() != 0) throw nb::python_error();
+  return false;
 }
 
 std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t> as_tuple(const Charges& charges) {
@@ -86,12 +75,11 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("single_precision", [](const Arena& arena) { return arena.settings().single_precision; })
       .def_prop_ro("memory", [](const Arena& arena) { return arena.settings().memory; })
       .def_prop_ro("epr_buffer", [](const Arena& arena) { return arena.settings().epr_buffer; })
+      .def("end", [](Arena& arena, std::string_view why) { arena.end(Ending::failed, why); }, "why"_a,
+           "A rank has failed: from now on every call of every rank raises PeerFailed.")
+      .def_prop_ro("ended", [](Arena& arena) { return arena.header().ending != Ending::none; })
       .def("next_contexts", [](Arena& arena, int count) { return arena.header().next_context.fetch_add(count); }, "count"_a)
-      .def("leave", [](Arena& arena) -> std::int64_t {
-            if (++arena.header().left < arena.settings().ranks) return 0;
-            Gil patience;
-            return Mailboxes::unreceived(arena, patience);
-          }, "This rank is done; the last one learns how many messages were never received.")
+      .def("leave", &Arena::leave, "rank"_a, "The rank is done; nothing if it has left already. For ranks that never had a session.")
       .def("peak_held", [](Arena& arena, int rank) { return arena.rank(rank).peak_held; }, "rank"_a)
       .def("statistics", [](Arena& arena) -> nb::typed<nb::dict, nb::str, int> {
         const Statistics& s = arena.header().statistics;
@@ -108,12 +96,17 @@ void bind_session(nb::module_& m) {
       });
 
   nb::class_<PyTicket>(m, "Ticket", "One operation in flight.")
-      .def("wait", &wait, "seconds"_a.none(), "True once it is finished; waits at most `seconds` (None: for ever).")
+      .def("wait", &wait, "seconds"_a, "True once it is finished; waits at most `seconds`, and not beyond a signal.")
       .def_prop_ro("finished", [](PyTicket& t) { return t.ticket.posting == nullptr; })
       .def("withdraw", [](PyTicket& t) {
             Gil patience;
             return t.session->withdraw(t.ticket, patience);
           }, "Takes back what nobody has matched; False if it is too late.")
+      .def_prop_ro("awaits", [](PyTicket& t) -> std::optional<std::tuple<std::int32_t, std::int32_t, std::uint32_t>> {
+            const Posting* posting = t.ticket.posting;
+            if (!posting) return std::nullopt;
+            return std::tuple(posting->peer, posting->tag, posting->context);
+          }, "Until it is finished: peer (universe rank), tag and context.")
       .def_prop_ro("operation", [](PyTicket& t) { return t.ticket.operation; })
       .def_prop_ro("source", [](PyTicket& t) { return t.ticket.source; })
       .def_prop_ro("tag", [](PyTicket& t) { return t.ticket.tag; })
@@ -134,7 +127,18 @@ void bind_session(nb::module_& m) {
       }, "arena"_a, "rank"_a)
       .def_prop_ro("rank", [](PySession& s) { return s.rank(); })
       .def_prop_ro("closed", [](PySession& s) { return s.closed(); })
-      .def("close", [](PySession& s) { s.close(); })
+      .def("close", [](PySession& s) {
+        Gil patience;
+        return s.close(patience);
+      }, "The rank leaves. The last one learns how many messages were never received, others get 0.")
+      .def("record_order", [](PySession& s, int descriptor) { s.order().record(descriptor); }, "descriptor"_a,
+           "Writes a line per measurement, in the order in which they are executed; takes the descriptor over.")
+      .def("replay_order", [](PySession& s, const std::vector<std::tuple<int, bool, std::uint64_t, std::uint64_t>>& recorded) {
+        std::vector<Measurement> measurements;
+        for (const auto& [rank, protocol, number, position] : recorded)
+          measurements.push_back({rank, protocol ? Stream::protocol : Stream::user, number, position});
+        s.order().replay(measurements);
+      }, "recorded"_a, "Executes measurements in this order of (rank, of a protocol, number, position).")
       .def_rw("on_discharge", &PySession::on_discharge)
       .def("alloc", [](const std::shared_ptr<PySession>& s, int count) {
         std::vector<HandleName> names;
@@ -210,6 +214,18 @@ void bind_session(nb::module_& m) {
         Gil patience;
         s.send_bytes(Verb::note, text, dest, context, tag, operation, patience);
       }, "text"_a, "dest"_a, "context"_a, "tag"_a, "operation"_a)
+      .def("publish", [](PySession& s, PyTicket& ticket, const std::vector<std::int32_t>& members, std::string_view line) {
+        Gil patience;
+        s.publish(ticket.ticket, members, line, patience);
+      }, "ticket"_a, "members"_a, "line"_a, "Tells the watch that this rank waits; `members` are who can answer a receive from anybody.")
+      .def("unpublish", [](PySession& s) {
+        Gil patience;
+        s.unpublish(patience);
+      })
+      .def("look", [](PySession& s) {
+        Gil patience;
+        s.look(patience);
+      }, "What a waiting rank does now and then; raises Deadlock, PeerLeft, RankLost or PeerFailed.")
       .def("receive_bytes", [](const std::shared_ptr<PySession>& s, int source, std::uint32_t context, int tag) {
         Gil patience;
         return PyTicket{s, s->receive_bytes(source, context, tag, patience)};

@@ -1,13 +1,12 @@
 #include "runtime/mailbox.h"
 
-#include <linux/futex.h>
 #include <sched.h>
-#include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <new>
+
+#include "runtime/doorbell.h"
 
 namespace qmpi {
 namespace {
@@ -16,21 +15,10 @@ namespace {
 // is left to those who work, and lets anyone else who wants its core have it.
 constexpr std::int64_t spin_us = 100;
 
-std::int64_t now_us() {
-  timespec time{};
-  clock_gettime(CLOCK_MONOTONIC, &time);
-  return time.tv_sec * 1'000'000 + time.tv_nsec / 1000;
-}
-
-void futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t seen, std::int64_t microseconds) {
-  const timespec timeout{microseconds / 1'000'000, microseconds % 1'000'000 * 1000};
-  syscall(SYS_futex, &word, FUTEX_WAIT, seen, &timeout, nullptr, 0);
-}
-
 // The waiter sets `asleep` before it looks a last time, the ringer changes the state before it looks at `asleep`.
 void ring(RankRecord& rank) {
   rank.bell += 1;
-  if (rank.asleep) syscall(SYS_futex, &rank.bell, FUTEX_WAKE, 1, nullptr, nullptr, 0);
+  if (rank.asleep) futex_wake(rank.bell, 1);
 }
 
 bool carries_qubits(Verb verb) { return verb == Verb::copy || verb == Verb::move || verb == Verb::unmove; }
@@ -313,28 +301,21 @@ std::int64_t Mailboxes::unreceived(const Arena& arena, Patience& patience) {
 
 bool Mailboxes::wait(const Posting& posting, std::int64_t microseconds, Patience& patience) const {
   RankRecord& me = arena_->rank(rank_);
-  // A raw message's sender is done when it is packed; everyone else when the phase says so.
-  const bool message = posting.phase.load() <= Phase::packed;
-  auto over = [&] {
-    const Phase phase = posting.phase.load();
-    return phase >= Phase::done || (message && phase == Phase::packed);
-  };
-  if (over()) return true;
+  if (over(posting)) return true;
   const std::int64_t start = now_us(), end = start + microseconds;
   patience.give_way();
   std::atomic<std::int32_t>& spinning = arena_->header().spinning;
   if (++spinning <= most_spinning_)
-    while (!over() && now_us() < start + spin_us) sched_yield();
+    while (!over(posting) && now_us() < start + spin_us) sched_yield();
   --spinning;
   for (;;) {
     const std::uint32_t seen = me.bell;
     me.asleep = 1;
     const std::int64_t left = end - now_us();
-    const bool finished = over();
-    if (!finished && left > 0) futex_wait(me.bell, seen, left);
+    const bool interrupted = !over(posting) && left > 0 && !futex_wait(me.bell, seen, left);
     me.asleep = 0;
-    if (finished || over()) return true;
-    if (left <= 0) return false;
+    if (over(posting)) return true;
+    if (left <= 0 || interrupted) return false;
   }
 }
 

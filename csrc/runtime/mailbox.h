@@ -93,9 +93,14 @@ class Mailboxes {
 
   // Takes a pending receive out of the mailbox; false if it has been matched.
   bool withdraw(Posting& posting, Patience& patience);
-  // Sleeps until the posting is done or failed, at most `microseconds`; true if it is.
+  // Sleeps until the posting is over, at most `microseconds` and not beyond a signal; true if it is.
   bool wait(const Posting& posting, std::int64_t microseconds, Patience& patience) const;
   static bool finished(const Posting& posting) { return posting.phase.load() >= Phase::done; }
+  // Whoever waits for it need not any more: a sender's message may still lie in a mailbox.
+  static bool over(const Posting& posting) {
+    const Phase phase = posting.phase.load();
+    return phase != Phase::raw && phase != Phase::pending;
+  }
 
   // Messages of the users' contexts that wait in any mailbox of the arena.
   static std::int64_t unreceived(const Arena& arena, Patience& patience);

@@ -41,6 +41,7 @@ Ticket Session::issue(Posting& posting, std::span<const HandleName> names, bool 
 
 Ticket Session::send(Verb verb, std::span<const HandleName> names, int dest, std::uint32_t context, int tag,
                      std::uint64_t operation, Patience& patience) {
+  doing(Doing::send);
   Posting& message = prepare(verb, names, dest, context, tag, patience);
   if (operation) message.operation = operation;
   message.holders += 1;  // ours, until the results are read
@@ -49,6 +50,7 @@ Ticket Session::send(Verb verb, std::span<const HandleName> names, int dest, std
 
 Ticket Session::receive(Verb verb, std::span<const HandleName> names, bool allocate, int source, std::uint32_t context, int tag,
                         std::uint64_t operation, Patience& patience) {
+  doing(Doing::receive);
   Posting& posting = prepare(verb, names, source, context, tag, patience);
   posting.capacity_is_free = allocate;
   posting.operation = operation;
@@ -59,6 +61,7 @@ Ticket Session::receive(Verb verb, std::span<const HandleName> names, bool alloc
 }
 
 Ticket Session::meet(std::span<const HandleName> names, int peer, std::uint32_t context, int tag, Patience& patience) {
+  doing(Doing::meet);
   Posting& posting = prepare(Verb::epr, names, peer, context, tag, patience);
   return issue(posting, names, false, patience, [&] {
     boxes_.meet(posting, patience);
@@ -68,7 +71,7 @@ Ticket Session::meet(std::span<const HandleName> names, int peer, std::uint32_t 
 
 Ticket Session::send_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
                            Patience& patience) {
-  check_thread();
+  require_usable();
   Posting& message = boxes_.create(verb, dest, context, tag, static_cast<std::uint32_t>(data.size()), patience);
   std::copy(data.begin(), data.end(), boxes_.bytes(message).begin());
   message.operation = operation;
@@ -78,7 +81,7 @@ Ticket Session::send_bytes(Verb verb, std::string_view data, int dest, std::uint
 }
 
 Ticket Session::receive_bytes(int source, std::uint32_t context, int tag, Patience& patience) {
-  check_thread();
+  require_usable();
   Posting& posting = boxes_.create(Verb::bytes, source, context, tag, 0, patience);
   posting.capacity_is_free = true;
   return issue(posting, {}, true, patience, [&] {
@@ -125,9 +128,10 @@ void Session::finish(Ticket& ticket, Patience& patience) {
 }
 
 bool Session::wait(Ticket& ticket, std::int64_t microseconds, Patience& patience) {
-  check_thread();
+  require_usable();
   if (!ticket.posting) return true;
   if (!boxes_.wait(*ticket.posting, microseconds, patience)) return false;
+  watch_.unpublish(patience);
   finish(ticket, patience);
   return true;
 }
@@ -138,12 +142,19 @@ void Session::settle(Ticket& ticket) {
 }
 
 bool Session::withdraw(Ticket& ticket, Patience& patience) {
-  check_thread();
+  require_usable();
   if (!ticket.posting || !boxes_.withdraw(*ticket.posting, patience)) return false;
+  watch_.unpublish(patience);
   settle(ticket);
   boxes_.discard(*ticket.posting, patience);
   ticket.posting = nullptr;
   return true;
+}
+
+void Session::publish(const Ticket& ticket, std::span<const std::int32_t> members, std::string_view line, Patience& patience) {
+  if (!ticket.posting) return;
+  const std::int32_t peer = ticket.posting->peer;
+  watch_.publish(*ticket.posting, peer == any_source ? members : std::span(&peer, 1), line, patience);
 }
 
 }  // namespace qmpi

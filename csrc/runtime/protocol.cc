@@ -8,15 +8,15 @@ constexpr double certain_zero = 1 - 0x1p-53;  // and one that gives 0
 
 }  // namespace
 
-double Protocol::draw(Arena& arena, Stream stream, int rank, std::uint64_t number, std::uint64_t position) {
-  RankRecord& record = arena.rank(rank);
+double Protocol::draw(Arena& arena, const Measurement& measurement) {
+  RankRecord& record = arena.rank(measurement.rank);
   if (record.forced_left > 0) {
     --record.forced_left;
     const bool one = record.forced_bits & 1;
     record.forced_bits >>= 1;
     return one ? certain_one : certain_zero;
   }
-  return uniform_draw(arena.settings().seed, stream, rank, number, position);
+  return uniform_draw(arena.settings().seed, measurement.stream, measurement.rank, measurement.number, measurement.position);
 }
 
 void Protocol::pack(Posting& message, Patience& patience) {
@@ -47,15 +47,13 @@ void Protocol::charge_shortcut(Posting& message) {
   message.charges.bits_sent += bits;
 }
 
-// A protocol's measurement: the bit enters the message.
-void Protocol::enter_bit(Posting& message, std::size_t position, int bit) {
+template <class Measure>
+void Protocol::enter_bit(Posting& message, std::size_t position, Patience& patience, Measure&& measure) {
+  const Measurement measurement{message.owner, Stream::protocol, message.number, position};
+  const int bit = order_.at_its_turn(measurement, patience, [&] { return measure(draw(store_.arena(), measurement)); });
   boxes_.bits(message)[position] = static_cast<std::uint8_t>(bit);
   message.charges.measurements += 1;
   message.charges.bits_sent += 1;
-}
-
-double Protocol::draw_for(const Posting& message, std::size_t position) {
-  return draw(store_.arena(), Stream::protocol, message.owner, message.number, position);
 }
 
 // A fresh EPR pair; CX from the qubit onto the near half, which is measured and released; the far half is the copy up to X^bit.
@@ -69,7 +67,7 @@ void Protocol::copy_out(Posting& message, std::size_t k, Patience& patience) {
         store_.copy(near, far, patience);
         message.charges.epr_pairs += 1;
         message.charges.epr_halves += 1;
-        enter_bit(message, 2 * k, store_.measure_parity(qubit, near, draw_for(message, 2 * k), patience));
+        enter_bit(message, 2 * k, patience, [&](double draw) { return store_.measure_parity(qubit, near, draw, patience); });
       } catch (const Error&) {  // the pair is measured away
         store_.measure(near, certain_zero, patience);
         store_.release(near, patience);
@@ -97,7 +95,7 @@ void Protocol::move_out(Posting& message, std::size_t k, Patience& patience) {
   }
   copy_out(message, k, patience);
   store_.hadamard(qubit, patience);
-  enter_bit(message, 2 * k + 1, store_.measure(qubit, draw_for(message, 2 * k + 1), patience));
+  enter_bit(message, 2 * k + 1, patience, [&](double draw) { return store_.measure(qubit, draw, patience); });
   store_.set_zero(qubit);
 }
 
@@ -105,7 +103,7 @@ void Protocol::move_out(Posting& message, std::size_t k, Patience& patience) {
 void Protocol::measure_out(Posting& message, std::size_t k, Patience& patience) {
   const QubitId copy = boxes_.qubits(message)[k];
   store_.hadamard(copy, patience);
-  enter_bit(message, 2 * k, store_.measure(copy, draw_for(message, 2 * k), patience));
+  enter_bit(message, 2 * k, patience, [&](double draw) { return store_.measure(copy, draw, patience); });
   store_.set_zero(copy);
 }
 

@@ -4,13 +4,13 @@
 #pragma once
 
 #include "runtime/mailbox.h"
-#include "runtime/philox.h"
+#include "runtime/order.h"
 
 namespace qmpi {
 
 class Protocol {
  public:
-  Protocol(Store& store, const Mailboxes& boxes) : store_(store), boxes_(boxes) {}
+  Protocol(Store& store, const Mailboxes& boxes, Order& order) : store_(store), boxes_(boxes), order_(order) {}
 
   // The sender's half. Afterwards message.cargo are the ids that travel and message.qubits those the sender keeps. If memory runs
   // out, what was done is undone before the error goes on.
@@ -20,12 +20,13 @@ class Protocol {
   // EPR pairs between the qubits of two postings.
   void meet(Posting& first, Posting& second, Patience& patience);
 
-  // Draw `position` of an operation of `rank`; a test may force the outcomes of a rank's measurements (Session::force).
-  static double draw(Arena& arena, Stream stream, int rank, std::uint64_t number, std::uint64_t position);
+  // The draw of a measurement; a test may force the outcomes of a rank's measurements (Session::force).
+  static double draw(Arena& arena, const Measurement& measurement);
 
  private:
-  double draw_for(const Posting& message, std::size_t position);
-  void enter_bit(Posting& message, std::size_t position, int bit);
+  // Measurement `position` of a message's protocol: measure(draw) does it, the outcome enters the message.
+  template <class Measure>
+  void enter_bit(Posting& message, std::size_t position, Patience& patience, Measure&& measure);
   static void charge_shortcut(Posting& message);
   void copy_out(Posting& message, std::size_t k, Patience& patience);
   void move_out(Posting& message, std::size_t k, Patience& patience);
@@ -34,6 +35,7 @@ class Protocol {
 
   Store& store_;
   const Mailboxes& boxes_;
+  Order& order_;
 };
 
 }  // namespace qmpi

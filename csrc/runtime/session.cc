@@ -1,6 +1,8 @@
 // Handles, buffered gates and measurement; what a session sends and receives is messages.cc.
 #include "runtime/session.h"
 
+#include <pthread.h>
+
 #include <cmath>
 #include <unordered_set>
 
@@ -8,6 +10,11 @@ namespace qmpi {
 namespace {
 
 constexpr std::size_t buffer_limit = 1024;  // gates
+constexpr std::uint64_t glance_every = 64;  // operations, unless they take long
+
+// How often this process is a fork of the one that began.
+std::atomic<int> forks{0};
+[[maybe_unused]] const int counts_forks = pthread_atfork(nullptr, nullptr, [] { ++forks; });
 
 std::string plural(std::int64_t count, const char* noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
@@ -19,25 +26,35 @@ Session::Session(std::shared_ptr<Arena> arena, int rank)
     : gate_counts(gate_table().size()),
       rank_(rank),
       thread_(std::this_thread::get_id()),
+      forks_(forks),
       store_(arena),
       boxes_(arena, rank,
-             {[this](Posting& message) { protocol_.pack(message, *patience_); },
-              [this](Posting& message, Posting& receive) { protocol_.deliver(message, receive, *patience_); },
-              [this](Posting& first, Posting& second) { protocol_.meet(first, second, *patience_); }}),
-      protocol_(store_, boxes_) {}
+             {[this](Posting& message) { Steadfast steadfast(*patience_); protocol_.pack(message, steadfast); },
+              [this](Posting& message, Posting& receive) { Steadfast steadfast(*patience_); protocol_.deliver(message, receive, steadfast); },
+              [this](Posting& first, Posting& second) { Steadfast steadfast(*patience_); protocol_.meet(first, second, steadfast); }}),
+      watch_(arena, rank),
+      order_(arena, watch_),
+      protocol_(store_, boxes_, order_) {
+  arena->enter(rank);
+}
 
-Session::~Session() = default;
+Session::~Session() {
+  if (!closed_ && forks == forks_) store_.arena().leave(rank_);
+}
 
 // --- handles -------------------------------------------------------------------------------------------------------------------
 
-void Session::check_thread() const {
+void Session::require_usable() const {
   if (closed_) throw Error("Closed", "qmpi has been closed in this rank");
+  if (forks != forks_)
+    throw Error("Forked", "this process was forked from a rank and cannot act for it: start processes before qmpi, or with subprocess");
   if (std::this_thread::get_id() != thread_)
     throw Error("SecondThread", "a rank is one thread: this call comes from another thread than the one that founded qmpi");
+  store_.arena().require_going();
 }
 
 Handle& Session::owned(HandleName name) {
-  check_thread();
+  require_usable();
   Handle& handle = handles_[name.slot];
   if (handle.serial != name.serial || !handle.live) throw Error("FreedQubit", "the qubit has been freed");
   return handle;
@@ -64,7 +81,7 @@ HandleName Session::adopt(QubitId id) {
 }
 
 HandleName Session::allocate(Patience& patience) {
-  check_thread();
+  require_usable();
   return adopt(store_.allocate(patience));
 }
 
@@ -151,6 +168,8 @@ void Session::pauli_rotation(int code, double theta, std::string_view paulis, st
 }
 
 void Session::apply(const Buffered& gate, Patience& patience) {
+  doing(static_cast<Doing>(static_cast<int>(Doing::gate) + gate.code));
+  if (++calls_ % glance_every == 0 || patience.gave_way()) watch_.glance();
   const Gate& row = gate_table()[gate.code];
   const QubitId* ids = buffered_ids_.data() + gate.ids;
   const double* numbers = buffered_numbers_.data() + gate.numbers;
@@ -171,13 +190,14 @@ void Session::apply(const Buffered& gate, Patience& patience) {
 
 void Session::flush(Patience& patience) {
   if (buffer_.empty()) return;
-  check_thread();
+  require_usable();
   std::size_t next = 0;
   try {
     for (; next < buffer_.size(); ++next) apply(buffer_[next], patience);
   } catch (const Error& error) {
     const Buffered failed = buffer_[next];
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(next));
+    if (std::string_view(error.kind()) != "StateTooLarge") throw;
     const std::string where = describe ? " at " + describe(failed.source) : "";
     throw Error(error.kind(), std::string(gate_table()[failed.code].name) + where + ": " + error.what() + ". Earlier gates are applied; this one and " +
                                   plural(static_cast<std::int64_t>(buffer_.size()) - 1, "later gate") +
@@ -206,8 +226,12 @@ std::size_t Session::discard_pending() {
 int Session::measure(HandleName name, Patience& patience) {
   const QubitId id = check(name).id;
   flush(patience);
+  doing(Doing::measure);
+  if (++calls_ % glance_every == 0 || patience.gave_way()) watch_.glance();
   ++measurements;
-  return store_.measure(id, Protocol::draw(store_.arena(), Stream::user, rank_, ++measured_, 0), patience);
+  const Measurement measurement{rank_, Stream::user, ++measured_, 0};
+  return order_.at_its_turn(measurement, patience,
+                            [&] { return store_.measure(id, Protocol::draw(store_.arena(), measurement), patience); });
 }
 
 void Session::reset(HandleName name, Patience& patience) {
@@ -234,17 +258,22 @@ std::vector<QubitId> Session::ids(std::span<const HandleName> names) {
 }
 
 std::vector<Snapshot> Session::snapshot(std::span<const QubitId> qubits, Patience& patience) {
-  check_thread();
+  require_usable();
   return store_.snapshot(qubits, patience);
 }
 
 void Session::force(std::uint64_t bits, int count) {
-  check_thread();
+  require_usable();
   RankRecord& record = store_.arena().rank(rank_);
   record.forced_bits = bits;
   record.forced_left = count;
 }
 
-void Session::close() { closed_ = true; }
+std::int64_t Session::close(Patience& patience) {
+  if (std::exchange(closed_, true) || forks != forks_) return 0;
+  Arena& arena = store_.arena();
+  const bool going = arena.header().ending == Ending::none;
+  return arena.leave(rank_) && going ? Mailboxes::unreceived(arena, patience) : 0;
+}
 
 }  // namespace qmpi

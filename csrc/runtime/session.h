@@ -8,6 +8,7 @@
 
 #include "runtime/mailbox.h"
 #include "runtime/protocol.h"
+#include "runtime/watch.h"
 
 namespace qmpi {
 
@@ -53,6 +54,7 @@ class Session {
   int rank() const { return rank_; }
   Store& store() { return store_; }
   Mailboxes& mailboxes() { return boxes_; }
+  Order& order() { return order_; }
 
   // --- handles
   HandleName allocate(Patience& patience);
@@ -98,8 +100,13 @@ class Session {
   // Its qubits may be used again: whoever issued it has waited. (Not sooner, or it would depend on timing what is an error.)
   void settle(Ticket& ticket);
   bool withdraw(Ticket& ticket, Patience& patience);  // a receive or meeting nobody has matched; false if it is too late
+  // Tells the watch that this rank waits for a ticket; ends by itself when the ticket is finished or withdrawn.
+  void publish(const Ticket& ticket, std::span<const std::int32_t> members, std::string_view line, Patience& patience);
+  void unpublish(Patience& patience) { watch_.unpublish(patience); }
+  void look(Patience& patience) { watch_.look(patience); }
 
-  void close();
+  // The rank leaves; in its own thread. The last one learns how many messages nobody received.
+  std::int64_t close(Patience& patience);
   bool closed() const { return closed_; }
 
   // --- counters
@@ -115,7 +122,8 @@ class Session {
     std::uint32_t ids, numbers, matrix, text;   // where theirs begin
     Source source;
   };
-  void check_thread() const;
+  void require_usable() const;  // throws Closed, Forked, SecondThread, RankLost, PeerFailed
+  void doing(Doing what) { store_.arena().rank(rank_).doing.store(what, std::memory_order_relaxed); }
   void finish(Ticket& ticket, Patience& patience);
   HandleName adopt(QubitId id);
   Buffered& append(int code, std::span<const HandleName> controls, std::span<const HandleName> targets, Source source);
@@ -129,10 +137,14 @@ class Session {
 
   int rank_;
   std::thread::id thread_;
+  int forks_;  // of this process, when the session began
   bool closed_ = false;
   Store store_;
   Mailboxes boxes_;
+  Watch watch_;
+  Order order_;
   Protocol protocol_;
+  std::uint64_t calls_ = 0;
   std::vector<Handle> handles_;
   std::vector<std::uint32_t> free_handles_;
   std::uint64_t serials_ = 0, operations_ = 0, measured_ = 0;

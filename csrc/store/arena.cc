@@ -58,34 +58,6 @@ void initialise(Pool& pool, std::uint32_t limit) {
 
 }  // namespace
 
-void Mutex::initialise() {
-  pthread_mutexattr_t attributes;
-  pthread_mutexattr_init(&attributes);
-  pthread_mutexattr_setpshared(&attributes, PTHREAD_PROCESS_SHARED);
-  pthread_mutexattr_setrobust(&attributes, PTHREAD_MUTEX_ROBUST);
-  pthread_mutex_init(&mutex_, &attributes);
-  pthread_mutexattr_destroy(&attributes);
-}
-
-// Nothing is repaired, since the data behind the lock may be half written: unlocking an inconsistent mutex spoils it for all.
-void Mutex::check(int status) {
-  if (status == EOWNERDEAD) unlock();
-  if (status == EOWNERDEAD || status == ENOTRECOVERABLE)
-    throw Error("RankLost", "a rank died while it held a lock of the store; its state is lost");
-}
-
-bool Mutex::try_lock() {
-  const int status = pthread_mutex_trylock(&mutex_);
-  check(status);
-  return status == 0;
-}
-
-void Mutex::lock(Patience& patience) {
-  if (try_lock()) return;
-  patience.give_way();
-  check(pthread_mutex_lock(&mutex_));
-}
-
 std::shared_ptr<Arena> Arena::create(const Settings& requested) {
   Settings settings = requested;
   const std::uint64_t memory = std::bit_ceil(std::max<std::uint64_t>(settings.memory, page));
@@ -124,7 +96,13 @@ std::shared_ptr<Arena> Arena::create(const Settings& requested) {
   header.next_context.store(1);
   initialise(header.qubit_pool, max_qubits);
   initialise(header.component_pool, max_components);
-  for (int rank = 0; rank < settings.ranks; ++rank) (new (&arena->rank(rank)) RankRecord{})->mutex.initialise();
+  for (int rank = 0; rank < settings.ranks; ++rank) {
+    RankRecord& record = *new (&arena->rank(rank)) RankRecord{};
+    record.mutex.initialise();
+    record.alive.initialise();
+  }
+  header.watch.initialise();
+  header.order.initialise();
 
   header.heap.mutex.initialise();
   header.heap.base = heap;
@@ -140,11 +118,6 @@ std::shared_ptr<Arena> Arena::attach(int descriptor) {
     throw Error("FoundingError", "the shared memory was made by another version of qmpi: install one version for all ranks");
   check_limits(head[1]);
   return std::shared_ptr<Arena>(new Arena(descriptor, map(descriptor, head[1]), head[1]));
-}
-
-Arena::~Arena() {
-  munmap(base_, size_);
-  close(descriptor_);
 }
 
 void Arena::charge(std::uint64_t bytes, int qubits) {

@@ -9,6 +9,7 @@
 #include <complex>
 #include <cstdint>
 #include <memory>
+#include <string_view>
 
 #include "kernels/kernels.h"
 #include "store/error.h"
@@ -17,20 +18,35 @@ namespace qmpi {
 
 using Offset = std::uint64_t;  // from the start of the arena; 0 is null
 
-// Tells whoever runs the core (the bindings: the GIL) that what comes now may take long or sleep. Idempotent within one call.
+// What whoever runs the core (the bindings) wants to know of a call under way.
 class Patience {
  public:
-  virtual void give_way() {}
+  virtual void give_way() {}                       // what comes now may take long or sleep (the GIL); idempotent
+  virtual bool gave_way() const { return false; }
+  virtual void look_up() {}                        // now and then in a long wait; throws Error("Interrupted") to end it
   virtual ~Patience() = default;
 };
 
-// A process-shared robust mutex. It is initialised once and never destroyed; an owner that died is reported as RankLost.
+// For what must not be interrupted half-way: a protocol step.
+class Steadfast : public Patience {
+ public:
+  explicit Steadfast(Patience& patience) : patience_(patience) {}
+  void give_way() override { patience_.give_way(); }
+  bool gave_way() const override { return patience_.gave_way(); }
+
+ private:
+  Patience& patience_;
+};
+
+// A process-shared robust mutex in an arena. It is initialised once and never destroyed; if its owner died, the universe ends.
 class Mutex {
  public:
   void initialise();
   bool try_lock();
-  void lock(Patience& patience);  // gives way before it sleeps
+  void lock(Patience& patience);       // gives way before it sleeps
+  void lock_long(Patience& patience);  // the same for what may be held long: looks up meanwhile
   void unlock() { pthread_mutex_unlock(&mutex_); }
+  bool owner_died();                   // asks only; what it finds stays so
 
  private:
   void check(int status);
@@ -143,6 +159,13 @@ struct Statistics {
 
 struct Posting;
 
+enum class Presence : std::int32_t { absent, present, left };
+
+// What a rank did last, for who finds it dead. From `gate` on: gate codes.
+enum class Doing : std::int32_t { nothing, measure, send, receive, meet, gate };
+
+constexpr std::size_t line_length = 240;
+
 struct RankRecord {
   // Doorbell: rung after anything this rank may wait for has changed.
   alignas(64) std::atomic<std::uint32_t> bell;
@@ -154,7 +177,17 @@ struct RankRecord {
   // Outcomes a test prescribes for this rank's next measurements, lowest bit first.
   std::uint64_t forced_bits;
   std::int32_t forced_left;
+  // The roll. `alive` is held from entering to leaving, so that the system tells when the rank dies.
+  alignas(64) Mutex alive;
+  std::atomic<Presence> presence;
+  std::atomic<Doing> doing;
+  // What it waits for since a while, guarded by Header::watch: runtime/watch.h.
+  Offset wait;
+  char waits_in[line_length];
 };
+
+// Why a universe is over, for all ranks and for good.
+enum class Ending : std::int32_t { none, lost, failed };
 
 struct Header {
   std::uint64_t magic, size;
@@ -163,6 +196,14 @@ struct Header {
   std::atomic<std::uint32_t> next_context;
   std::atomic<std::int32_t> left;      // ranks that have closed
   std::atomic<std::int32_t> spinning;  // waiters that have not gone to sleep yet
+  std::atomic<bool> ending_claimed;
+  std::atomic<Ending> ending;
+  char ended_why[2 * line_length];
+  Mutex order;                           // held by a measurement while the order is recorded
+  std::atomic<std::uint64_t> turn;       // replayed measurements that are done
+  std::atomic<std::uint32_t> turn_bell;  // rung after each
+  Mutex watch;                             // guards what ranks publish of their waits
+  std::atomic<std::int64_t> next_look_us;  // when somebody should look for deaths and deadlocks again
   Pool qubit_pool, component_pool;
   Heap heap;
   Offset ranks, qubit_records, component_records, page_nodes;
@@ -203,13 +244,28 @@ class Arena {
   void give(Block block, std::uint64_t touched, Patience& patience);
   void punch(Offset offset, std::uint64_t bytes);
 
+  // The roll (roll.cc). A rank enters and leaves in its own thread.
+  void enter(int rank);
+  bool leave(int rank);  // true for the last one
+  // Ends the universe for all ranks, unless it is over already.
+  void end(Ending ending, std::string_view why);
+  // Throws RankLost or PeerFailed once the universe is over.
+  void require_going() const {
+    if (header().ending.load(std::memory_order_acquire) != Ending::none) throw_ending();
+  }
+  // Ends the universe if a rank has died.
+  void mourn();
+  // For a lock whose owner died: finds out who it was, ends the universe and throws RankLost.
+  [[noreturn]] static void report_loss(const void* inside);
+
   std::uint32_t take_qubit(Patience& patience);
   void give_qubit(std::uint32_t slot, Patience& patience);
   std::uint32_t take_component(Patience& patience);
   void give_component(std::uint32_t slot, Patience& patience);
 
  private:
-  Arena(int descriptor, char* base, std::uint64_t size) : descriptor_(descriptor), base_(base), size_(size) {}
+  Arena(int descriptor, char* base, std::uint64_t size);
+  [[noreturn]] void throw_ending() const;
   PageNode& node(std::uint32_t page_number) const { return at<PageNode>(header().page_nodes)[page_number]; }
   void push_free(std::uint32_t page_number, int order);
   void unlink_free(std::uint32_t page_number);

@@ -14,7 +14,12 @@ constexpr int long_kernel = 12;  // qubits from which a kernel may take longer t
 class Store::Locked {
  public:
   Locked(Store& store, std::span<const QubitId> ids, Patience& patience) : store_(store), patience_(patience) {
-    while (!try_all(ids)) release();
+    try {
+      while (!try_all(ids)) release();
+    } catch (const Error&) {  // interrupted, or an owner died
+      release();
+      throw;
+    }
   }
   ~Locked() {
     release();
@@ -44,7 +49,7 @@ class Store::Locked {
     for (Component* component : store_.wanted_) {
       if (!component->mutex.try_lock()) {
         store_.arena_->header().statistics.waits += 1;
-        component->mutex.lock(patience_);
+        component->mutex.lock_long(patience_);
       }
       store_.locked_.push_back(component);
     }

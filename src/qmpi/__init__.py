@@ -19,16 +19,15 @@ Source of the standard: arXiv:2105.01109 (SC '21).
 from . import errors, gates
 from ._core import VERSION, Qubit
 from .api import Bits, expectation, measure, probability, reset
-from .comm.communicator import Comm, StoreReport, WorldComm
+from .comm.communicator import COMM_WORLD, Comm, StoreReport
 from .comm.register import Register
 from .comm.request import Request, Status
 from .comm.transfer import ANY_SOURCE, ANY_TAG, PROC_NULL
 from .errors import QMPIError
 from .gates import *  # noqa: F403
+from .world.threads import run
 
 __version__ = VERSION
-
-COMM_WORLD = WorldComm()
 
 # One-letter names and `id` stay in qmpi.gates: `from qmpi import *` must not take them from a program.
 __all__ = [
@@ -50,5 +49,6 @@ __all__ = [
     "measure",
     "probability",
     "reset",
+    "run",
     *(name for name in gates.TABLE if len(name) > 1 and name != "id"),
 ]

@@ -18,8 +18,11 @@ QMPIError
 ├── CommunicatorError                FoundingError · OutsideUniverse · Closed
 ├── StateTooLarge (MemoryError)      an entangled state would not fit into QMPI_MEMORY
 ├── SecondThread                     a rank is one thread
+├── Forked                           a rank is one process
+├── Deadlock                         ranks wait for each other, and nobody else can wake them
+├── OrderError                       QMPI_ORDER: the order of measurements cannot be recorded or replayed
 ├── WaitTimeout (TimeoutError)       a wait took longer than QMPI_TIMEOUT_S
-└── PeerError                        PeerFailed · RankLost
+└── PeerError                        PeerFailed · PeerLeft · RankLost
 ```
 """
 
@@ -69,7 +72,8 @@ class QMPIError(Exception):
         self.rank: int | None = getattr(_here, "rank", None)
         self.where = source_line()
         rank = "" if self.rank is None else f"rank {self.rank}, "
-        super().__init__(f"{what} [{rank}{self.call or 'qmpi'} at {self.where}]")
+        separator = "\n" if "\n" in what else " "
+        super().__init__(f"{what}{separator}[{rank}{self.call or 'qmpi'} at {self.where}]")
 
 
 class InvalidArgument(QMPIError, ValueError):
@@ -164,6 +168,21 @@ class SecondThread(QMPIError):
     """A rank is one thread; another one made a call."""
 
 
+class Forked(QMPIError):
+    """The process was forked from a rank; only the rank itself may act."""
+
+
+class Deadlock(QMPIError):
+    """Ranks wait for each other, and nobody else can wake them. The text lists every one of them: call, arguments, source line.
+
+    All of them get it. What each waited in has been withdrawn, and the communicator is as usable as before.
+    """
+
+
+class OrderError(QMPIError):
+    """The order of measurements cannot be recorded or replayed (QMPI_ORDER)."""
+
+
 class WaitTimeout(QMPIError, TimeoutError):
     """A single wait took longer than QMPI_TIMEOUT_S; what was waited for has been withdrawn where that was possible."""
 
@@ -174,6 +193,10 @@ class PeerError(QMPIError):
 
 class PeerFailed(PeerError):
     """The peer has given up the operation that this rank waits for."""
+
+
+class PeerLeft(PeerError):
+    """The rank that this one waits for has closed qmpi or ended without answering."""
 
 
 class RankLost(PeerError):

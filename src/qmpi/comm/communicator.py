@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import wraps
 from types import TracebackType
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .._core import Qubit
+from .._core import Qubit, World, set_world
 from ..api import Bits, measure
 from ..errors import InvalidArgument
 from ..runtime import windows
 from ..runtime.collective import Group
 from ..runtime.ledger import Ledger
 from ..runtime.session import session_of
+from ..world import door
 from .point_to_point import PointToPoint
 from .register import Register
 from .transfer import COLLECTIVE, Transfer
@@ -61,21 +63,21 @@ class Comm(PointToPoint):
     def __init__(self, mpi: Any) -> None:
         """Wraps a classical communicator. The first one of a process founds the universe: wrap the largest first.
 
-        **Collective.**
-
         Args:
             mpi: any mpi4py intracommunicator.
+
+        **Collective.**
 
         Raises:
             FoundingError: its ranks cannot share one store, or disagree on version or settings.
             OutsideUniverse: some of its ranks run qmpi without the others.
+
+        Cost: 0 EPR pairs, 0 bits.
         """
         self._join(mpi)
 
     def _join(self, mpi: Any) -> None:
-        from ..world.mpi import join
-
-        universe, membership = join(mpi)
+        universe, membership = door.join(mpi)
         self.mpi = membership.mpi
         self.rank = membership.rank
         self.size = len(membership.members)
@@ -83,9 +85,10 @@ class Comm(PointToPoint):
         self._comm_rank = {member: rank for rank, member in enumerate(membership.members)}
         self._null = membership.null
         self._context = 4 * membership.context
-        self._name = f"comm {membership.context}"
+        self._name = membership.name
         self._closed = False
         self._session = session_of(universe)
+        self._session.memberships[membership.context] = membership
         self._group = Group(self._session, self.rank, self._members, self._context + COLLECTIVE)
 
     # --- qubits ------------------------------------------------------------------------------------------------------------------
@@ -129,13 +132,13 @@ class Comm(PointToPoint):
 
         Returns:
             How many were dropped.
+
+        Cost: 0 EPR pairs, 0 bits.
         """
         return self._session.core.discard_pending()
 
     def measure(self, q: Register | Qubit) -> list[Bits]:
         """Measures all ranks' registers, in rank order, so that the outcomes are reproducible under a seed.
-
-        **Collective.**
 
         Args:
             q: this rank's register; any length.
@@ -143,7 +146,7 @@ class Comm(PointToPoint):
         Returns:
             Every rank's Bits, in rank order, on every rank.
 
-        Cost: 0 EPR pairs, 0 bits (what the ranks tell each other here is not part of a quantum protocol).
+        **Collective.** Cost: 0 EPR pairs, 0 bits (what the ranks tell each other here is not part of a quantum protocol).
         """
         qubits = self._operand(q)
 
@@ -178,8 +181,6 @@ class Comm(PointToPoint):
     def split(self, color: int | None = 0, key: int = 0) -> Comm | None:
         """Splits the ranks by color, orders them by key (then by rank).
 
-        **Collective.**
-
         Args:
             color: ranks with the same one get together; None or `MPI.UNDEFINED` takes no part.
             key: order within the new communicator.
@@ -187,12 +188,10 @@ class Comm(PointToPoint):
         Returns:
             The new communicator, None for ranks that take no part.
 
-        Cost: 0 EPR pairs, 0 bits.
+        **Collective.** Cost: 0 EPR pairs, 0 bits.
         """
-        from ..world.mpi import split
-
         self._refuse_if_closed()
-        part = split(self.mpi, color, key)
+        part = door.split(self.mpi, color, key)
         return None if part is None else Comm(part)
 
     def close(self) -> None:
@@ -200,6 +199,8 @@ class Comm(PointToPoint):
 
         Raises:
             ObligationError: under QMPI_STRICT=1, copies were never undone; otherwise they are listed in an OutstandingWarning.
+
+        Cost: 0 EPR pairs, 0 bits.
         """
         if self._closed:
             return
@@ -232,13 +233,13 @@ class Comm(PointToPoint):
     def statevector(self, q: Register | Qubit) -> NDArray[np.complex128]:
         """The joint pure state of all registers given. A window: no physical machine has it.
 
-        **Collective.**
-
         Args:
             q: this rank's register; any length, 26 qubits in all at most.
 
         Returns:
             2ⁿ amplitudes, complex128, yours to write; the lowest rank's qubit 0 is the least significant bit of the index.
+
+        **Collective.**
 
         Raises:
             EntangledQubit: the registers are entangled with anything else.
@@ -252,15 +253,13 @@ class Comm(PointToPoint):
     def density_matrix(self, q: Register | Qubit) -> NDArray[np.complex128]:
         """The joint state of all registers given, everything else traced out. A window: no physical machine has it.
 
-        **Collective.**
-
         Args:
             q: this rank's register; any length.
 
         Returns:
             A 2ⁿ × 2ⁿ matrix, complex128, indexed as `statevector`.
 
-        Cost: 0 EPR pairs, 0 bits; 4ⁿ numbers on every rank.
+        **Collective.** Cost: 0 EPR pairs, 0 bits; 4ⁿ numbers on every rank.
         """
         ids, snapshots = self._look(q)
         self._group.barrier()
@@ -298,21 +297,33 @@ class Comm(PointToPoint):
         self._group.gather_or_raise(flush)
 
 
-class WorldComm(Comm):
-    """`qmpi.COMM_WORLD`: `rank`, `size` and `mpi` answer at once, the first other use founds the universe (collective)."""
+def _first_use(name: str) -> Any:
+    """What COMM_WORLD answers in a thread that has not founded it. Names that no communicator has found nothing: tools ask for many."""
+    if name in ("rank", "size"):
+        return getattr(door.comm_world(), name)
+    if name == "mpi":
+        return door.comm_world()
+    if name in Transfer.__annotations__:
+        return getattr(_found(), name)
+    if name == "__class__":
+        return Comm
+    attribute = getattr(Comm, name)
+    if not callable(attribute):
+        return getattr(_found(), name) if isinstance(attribute, property) else attribute
 
-    def __init__(self) -> None:
-        """Does nothing; the first use does."""
+    @wraps(attribute)
+    def _founding(*args: Any, **kwargs: Any) -> Any:
+        return getattr(_found(), name)(*args, **kwargs)
 
-    def __getattr__(self, name: str) -> Any:
-        """Reached only before the universe is founded. Names that no communicator has found nothing: tools ask for many."""
-        if name not in Transfer.__annotations__:
-            raise AttributeError(f"a communicator has no attribute {name!r}")
-        from ..world.mpi import comm_world
+    return _founding
 
-        if name in ("rank", "size"):
-            return getattr(comm_world(), name)
-        if name == "mpi":
-            return comm_world()
-        self._join(comm_world())
-        return getattr(self, name)
+
+def _found() -> Comm:
+    comm = Comm(door.comm_world())
+    set_world(comm)
+    return comm
+
+
+COMM_WORLD = cast(Comm, World(_first_use))
+"""The world communicator of the calling thread's world. `rank`, `size` and `mpi` answer at once, the first other use founds the
+universe (collective)."""

@@ -186,12 +186,23 @@ class PointToPoint(Transfer):
         tag: int | Wildcard = ANY_TAG,
         status: Status | None = None,
     ) -> Register:
-        """Receives a moved state. Arguments and errors as `recv`.
+        """Receives a moved state.
+
+        Args:
+            q: where it goes: qubits in |0⟩, at least as many as arrive; None allocates what arrives.
+            source: a rank, ANY_SOURCE or PROC_NULL (nothing arrives).
+            tag: a tag or ANY_TAG.
+            status: filled with source, tag and count.
 
         Returns:
-            The qubits that arrived. They oblige to nothing.
+            The qubits that arrived. They oblige to nothing; `with comm.recv_move(…) as q:` moves the state back at the end.
 
         Pairs with: send_move. Inverse: unrecv_move.
+
+        Raises:
+            NotZero: the target is not in |0⟩.
+            Truncated, MismatchedMessage: the message does not fit; it stays in the mailbox.
+            RankOutOfRange, TagOutOfRange: bad source or tag.
 
         Cost: 1 EPR pair, 2 bits per qubit.
         """

@@ -22,7 +22,12 @@ class Register(Sequence[Qubit]):
     __slots__ = ("_qubits", "operation")
 
     def __init__(self, qubits: Sequence[Qubit] = (), operation: Operation | None = None) -> None:
-        """A register of the given qubits."""
+        """A register of the given qubits.
+
+        Args:
+            qubits: handles of this rank, qubit 0 first.
+            operation: what brought their contents, if a message did.
+        """
         self._qubits = tuple(qubits)
         self.operation = operation
 

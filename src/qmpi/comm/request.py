@@ -35,12 +35,14 @@ class Request(Generic[Result]):
     `wait` and `test` give the operation's result: a Register for receives, a `Sent` for copies, None otherwise.
     """
 
-    __slots__ = ("_finish", "_result", "_session", "_ticket")
+    __slots__ = ("_call", "_finish", "_result", "_session", "_site", "_ticket")
 
-    def __init__(self, session: Session, ticket: Ticket | None, finish: Callable[[], Result]) -> None:
+    def __init__(self, session: Session, ticket: Ticket | None, finish: Callable[[], Result], call: str = "", site: int = 0) -> None:
         """`finish` checks and books the ticket and makes the result; no ticket means that nothing had to be done."""
         self._session = session
         self._ticket = ticket
+        self._call = call
+        self._site = site
         self._finish: Callable[[], Result] | None = finish
         self._result: Result | None = None
 
@@ -53,16 +55,17 @@ class Request(Generic[Result]):
         Raises:
             Truncated, MismatchedMessage: the message does not fit this receive; it stays in the mailbox.
             PeerFailed: the peer will not undo the operation.
+            Deadlock, PeerLeft, RankLost: it can never be complete.
             WaitTimeout: it took longer than QMPI_TIMEOUT_S.
         """
         if self._ticket is not None and not self._ticket.finished:
-            self._session.wait(self._ticket)
+            self._session.wait(self._ticket, self._call, self._site)
         return self._complete()
 
     def block(self) -> Result:
         """`wait` for a blocking call: what it posted is withdrawn if the wait ends by Ctrl-C or a time-out."""
         if self._ticket is not None and not self._ticket.finished:
-            self._session.wait_or_withdraw(self._ticket)
+            self._session.wait_or_withdraw(self._ticket, self._call, self._site)
         return self._complete()
 
     def test(self) -> bool:

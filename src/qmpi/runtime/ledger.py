@@ -40,7 +40,11 @@ class Charges:
     measurements: int = 0
 
     def add(self, charges: tuple[int, int, int, int, int]) -> None:
-        """Adds what an operation was charged."""
+        """Adds what an operation was charged.
+
+        Args:
+            charges: one number per attribute, in their order.
+        """
         self.epr_pairs += charges[0]
         self.epr_halves += charges[1]
         self.bits_sent += charges[2]
@@ -167,7 +171,11 @@ class Ledger:
 
     @contextmanager
     def section(self, name: str) -> Iterator[None]:
-        """Names a part of the program: what it costs appears in `sections[name]`."""
+        """Names a part of the program: what it costs appears in `sections[name]`.
+
+        Args:
+            name: a name used twice adds up.
+        """
         before = self._book.now()
         try:
             yield

@@ -38,8 +38,13 @@ class Operation:
 
     Attributes:
         id: the same on both sides; 0 for an operation with PROC_NULL, which obliges to nothing.
+        side: which part of it this rank holds.
+        comm: the communicator it went through.
         peer: the other side's rank in the communicator, None for PROC_NULL.
+        tag: its message's tag.
+        qubits: this rank's handles, in the message's order.
         site: where in the program it was issued.
+        open: True until it is undone, discharged or given up.
         untouched: of a copy, its qubits that have not been measured, reset or freed.
     """
 

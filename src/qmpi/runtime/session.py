@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import atexit
 import os
 import sys
 import warnings
@@ -10,8 +9,9 @@ from typing import Any
 
 from .._core import Session as Core
 from .._core import Ticket
-from ..errors import ObligationError, OutstandingWarning, WaitTimeout, set_rank
-from ..world.base import Universe
+from ..errors import ObligationError, OutstandingWarning, set_rank
+from ..world.base import Membership, Universe
+from . import watch
 from .ledger import Book
 from .obligations import Obligations
 
@@ -23,6 +23,7 @@ class Session:
         core: the compiled session: handles, gate buffer, messages.
         book: what this rank has spent.
         obligations: what this rank must undo.
+        memberships: this rank's place in each of its communicators, by context.
     """
 
     def __init__(self, universe: Universe) -> None:
@@ -32,24 +33,30 @@ class Session:
         self.book = Book(self.core, universe.arena)
         self.obligations = Obligations()
         self.core.on_discharge = self.obligations.discharge
+        self.memberships: dict[int, Membership] = {}
         self.timeout_s = universe.settings.timeout_s
         set_rank(universe.rank)
         self._process = os.getpid()
-        atexit.register(self._leave)
+        universe.at_leave(self._leave)
 
-    def wait(self, ticket: Ticket) -> None:
-        """Waits until the ticket is finished; Ctrl-C interrupts within 100 ms.
+    def wait(self, ticket: Ticket, call: str = "", site: int = 0) -> None:
+        """Waits until the ticket is finished; Ctrl-C interrupts at once.
+
+        Args:
+            ticket: what to wait for.
+            call: the function that issued it; by default the one the program is in.
+            site: where it was issued; by default where the program is.
 
         Raises:
+            Deadlock, PeerLeft, RankLost, PeerFailed: it can never be finished. What was posted is still posted.
             WaitTimeout: it took longer than QMPI_TIMEOUT_S. What was posted is still posted.
         """
-        if not ticket.wait(self.timeout_s):
-            raise WaitTimeout(f"nothing came for {self.timeout_s:g} s (QMPI_TIMEOUT_S)")
+        watch.wait(self, ticket, call, site)
 
-    def wait_or_withdraw(self, ticket: Ticket) -> None:
+    def wait_or_withdraw(self, ticket: Ticket, call: str = "", site: int = 0) -> None:
         """The same for a blocking call: what it posted does not outlive it."""
         try:
-            self.wait(ticket)
+            watch.wait(self, ticket, call, site)
         except BaseException:
             ticket.withdraw()
             raise
@@ -67,20 +74,19 @@ class Session:
     def _leave(self) -> None:
         if os.getpid() != self._process or self.core.closed:
             return
-        for line in self.obligations.outstanding(None):
-            print(f"qmpi: rank {self.universe.rank} leaves without undoing {line}", file=sys.stderr)
-        left = self.universe.arena.leave()
-        if left:
-            print(f"qmpi: {left} message(s) were never received", file=sys.stderr)
-        self.core.close()
+        if not self.universe.arena.ended:
+            for line in self.obligations.outstanding(None):
+                print(f"qmpi: rank {self.universe.rank} leaves without undoing {line}", file=sys.stderr)
+        if never_received := self.core.close():
+            print(f"qmpi: {never_received} message(s) were never received", file=sys.stderr)
+        _sessions.pop(self.universe, None)
 
 
-_session: Session | None = None
+_sessions: dict[Universe, Session] = {}
 
 
 def session_of(universe: Universe) -> Session:
     """This rank's session; made at the first call."""
-    global _session
-    if _session is None:
-        _session = Session(universe)
-    return _session
+    if universe not in _sessions:
+        _sessions[universe] = Session(universe)
+    return _sessions[universe]

@@ -6,11 +6,13 @@ Unix socket whose random name it broadcasts; the peer's user id is checked. Ever
 
 from __future__ import annotations
 
+import atexit
 import os
 import secrets
 import socket
 import struct
 import sys
+import threading
 import time
 from types import TracebackType
 from typing import Any
@@ -19,7 +21,7 @@ import numpy as np
 from mpi4py import MPI
 
 from .._core import VERSION, Arena
-from ..errors import CommunicatorError, FoundingError, InvalidArgument, OutsideUniverse, QMPIError, set_rank
+from ..errors import CommunicatorError, FoundingError, InvalidArgument, OutsideUniverse, QMPIError, SecondThread, set_rank
 from ..randomness import choose_seed
 from .base import Membership, Universe
 from .settings import Settings, contradictions
@@ -30,6 +32,7 @@ _FORWARDING_S = 0.2  # MPICH's launcher drops output that it has not forwarded w
 
 _universe: Universe | None = None
 _group: MPI.Group | None = None  # of the communicator that founded it
+_thread: int | None = None  # that founded it
 
 
 def comm_world() -> Any:
@@ -49,7 +52,10 @@ def join(comm: Any) -> tuple[Universe, Membership]:
         CommunicatorError: not an intracommunicator.
         OutsideUniverse: some of its ranks founded a universe without the others.
         FoundingError: the ranks do not share one node, or disagree on version or settings, or the arena cannot be made.
+        SecondThread: another thread founded qmpi.
     """
+    if _thread not in (None, threading.get_ident()):
+        raise SecondThread("a rank is one thread: this call comes from another thread than the one that founded qmpi")
     if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
         raise CommunicatorError(f"qmpi.Comm wraps an mpi4py intracommunicator, not {comm!r}")
     own = comm.Dup()
@@ -83,7 +89,7 @@ def split(comm: Any, color: int | None, key: int) -> Any | None:
 
 
 def _found(own: MPI.Intracomm) -> None:
-    global _universe, _group
+    global _universe, _group, _thread
     _refuse_lonely_start(own)
     set_rank(own.rank)
     settings: Settings | None = None
@@ -97,7 +103,8 @@ def _found(own: MPI.Intracomm) -> None:
     assert settings is not None
     _compare(own, settings)
     arena = _share(own, settings)
-    _universe = Universe(arena, own.rank, own.size, settings)
+    _universe = Universe(arena, own.rank, own.size, settings, atexit.register)
+    _thread = threading.get_ident()
     if own.size > 1:
         _fail_together()
     _group = own.Get_group()

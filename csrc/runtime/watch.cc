@@ -1,0 +1,185 @@
+#include "runtime/watch.h"
+
+#include <time.h>
+
+#include <algorithm>
+#include <numeric>
+#include <string>
+#include <vector>
+
+namespace qmpi {
+namespace {
+
+constexpr std::int64_t look_every_us = 50'000;  // somebody of the node
+constexpr std::size_t listed = 32;              // ranks that a report shows
+
+struct Wait {
+  Block block;
+  Offset posting;      // what it waits for; 0 for
+  std::uint64_t turn;  // this turn in a replayed order
+  Offset verdict;
+  std::uint32_t wakers;
+  std::int32_t* begin() { return reinterpret_cast<std::int32_t*>(this + 1); }
+  std::span<std::int32_t> all() { return {begin(), wakers}; }
+};
+
+// Why some waits will never end; one text for all of them.
+struct Verdict {
+  Block block;
+  std::uint32_t readers, length;
+  bool left;  // PeerLeft, else Deadlock
+  char* text() { return reinterpret_cast<char*>(this + 1); }
+};
+
+std::int64_t now_coarse_us() {
+  timespec time{};
+  clock_gettime(CLOCK_MONOTONIC_COARSE, &time);
+  return time.tv_sec * 1'000'000 + time.tv_nsec / 1000;
+}
+
+// Marks everyone whom a rank in `free` can wake, and whom these can wake, and so on.
+void set_free(std::vector<bool>& free, const std::vector<std::vector<int>>& could_wake) {
+  std::vector<int> next;
+  for (std::size_t rank = 0; rank < free.size(); ++rank)
+    if (free[rank]) next.push_back(static_cast<int>(rank));
+  while (!next.empty()) {
+    const int waker = next.back();
+    next.pop_back();
+    for (const int rank : could_wake[waker]) {
+      if (free[rank]) continue;
+      free[rank] = true;
+      next.push_back(rank);
+    }
+  }
+}
+
+}  // namespace
+
+void Watch::publish(const Posting& posting, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience) {
+  publish(arena_->offset_of(&posting), 0, wakers, line, patience);
+}
+
+void Watch::publish(std::uint64_t turn, std::string_view line, Patience& patience) {
+  std::vector<std::int32_t> everybody(arena_->settings().ranks);
+  std::iota(everybody.begin(), everybody.end(), 0);
+  publish(0, turn, everybody, line, patience);
+}
+
+void Watch::publish(Offset posting, std::uint64_t turn, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience) {
+  const Block block = arena_->take(sizeof(Wait) + wakers.size_bytes(), 0, patience);
+  Wait& wait = *new (arena_->at<char>(block.offset)) Wait{block, posting, turn, 0, static_cast<std::uint32_t>(wakers.size())};
+  std::copy(wakers.begin(), wakers.end(), wait.begin());
+  RankRecord& record = arena_->rank(rank_);
+  Guard guard(arena_->header().watch, patience);
+  const std::size_t length = std::min(line.size(), line_length - 1);
+  std::copy_n(line.data(), length, record.waits_in);
+  record.waits_in[length] = 0;
+  record.wait = block.offset;
+  published_ = true;
+}
+
+void Watch::unpublish(Patience& patience) {
+  if (!published_) return;
+  published_ = false;
+  RankRecord& record = arena_->rank(rank_);
+  Guard guard(arena_->header().watch, patience);
+  Wait& wait = *arena_->at<Wait>(std::exchange(record.wait, 0));
+  drop(wait.verdict, patience);
+  const Block block = wait.block;
+  arena_->give(block, block.capacity, patience);
+}
+
+void Watch::drop(Offset offset, Patience& patience) {
+  if (offset == 0) return;
+  Verdict& verdict = *arena_->at<Verdict>(offset);
+  if (--verdict.readers > 0) return;
+  const Block block = verdict.block;
+  arena_->give(block, block.capacity, patience);
+}
+
+// True for one of the ranks that ask, and for it only so often.
+bool Watch::due() {
+  std::atomic<std::int64_t>& next = arena_->header().next_look_us;
+  const std::int64_t now = now_coarse_us();
+  std::int64_t seen = next.load(std::memory_order_relaxed);
+  return now >= seen && next.compare_exchange_strong(seen, now + look_every_us);
+}
+
+void Watch::glance() {
+  if (due()) arena_->mourn();
+  arena_->require_going();
+}
+
+void Watch::look(Patience& patience) {
+  const bool mine = due();
+  if (mine) arena_->mourn();
+  arena_->require_going();
+  Guard guard(arena_->header().watch, patience);
+  if (mine) judge(patience);
+  const RankRecord& record = arena_->rank(rank_);
+  if (record.wait == 0) return;
+  if (const Offset offset = arena_->at<Wait>(record.wait)->verdict) {
+    Verdict& verdict = *arena_->at<Verdict>(offset);
+    throw Error(verdict.left ? "PeerLeft" : "Deadlock", std::string(verdict.text(), verdict.length));
+  }
+}
+
+// While the lock is held, nobody who has published does anything but wait, so what is seen here held at one moment: a posting that
+// is not finished, all of whose wakers wait themselves, can only be finished after one of them has been woken.
+void Watch::judge(Patience& patience) {
+  const int ranks = arena_->settings().ranks;
+  std::vector<bool> free(ranks), waits(ranks);
+  std::vector<std::vector<int>> could_wake(ranks);
+  bool any = false;
+  for (int rank = 0; rank < ranks; ++rank) {
+    const RankRecord& record = arena_->rank(rank);
+    free[rank] = record.presence != Presence::left;
+    if (record.wait == 0) continue;
+    Wait& wait = *arena_->at<Wait>(record.wait);
+    const bool over = wait.posting ? Mailboxes::over(*arena_->at<Posting>(wait.posting)) : arena_->header().turn >= wait.turn;
+    if (over || wait.verdict != 0) continue;  // it will wake up
+    any = waits[rank] = true;
+    free[rank] = false;
+    for (const std::int32_t waker : wait.all()) could_wake[waker].push_back(rank);
+  }
+  if (!any) return;
+  set_free(free, could_wake);
+
+  const auto has_left = [&](int rank) { return arena_->rank(rank).presence == Presence::left; };
+  for (int rank = 0; rank < ranks; ++rank) {
+    if (!waits[rank] || free[rank]) continue;
+    const auto wakers = arena_->at<Wait>(arena_->rank(rank).wait)->all();
+    if (!std::all_of(wakers.begin(), wakers.end(), has_left)) continue;
+    std::string who;
+    for (std::size_t k = 0; k < std::min(wakers.size(), listed); ++k) who += (k ? ", " : "") + std::to_string(wakers[k]);
+    const std::string text = std::string(arena_->rank(rank).waits_in) + " waits for rank " + who + ", which left without answering";
+    tell({&rank, 1}, true, text, patience);
+    free[rank] = true;  // it wakes up, and may yet do what others wait for
+  }
+  set_free(free, could_wake);
+
+  std::vector<int> stuck;
+  for (int rank = 0; rank < ranks; ++rank)
+    if (waits[rank] && !free[rank]) stuck.push_back(rank);
+  if (stuck.empty()) return;
+  std::string text = stuck.size() == 1 ? "nobody is left who could end this wait"
+                                       : std::to_string(stuck.size()) + " ranks wait for each other, and nobody else can wake them";
+  std::size_t shown = 0;
+  for (int rank = 0; rank < ranks && shown < listed; ++rank) {
+    if (!has_left(rank) && (free[rank] || !waits[rank])) continue;
+    text += "\n  rank " + std::to_string(rank) + (has_left(rank) ? " has left" : std::string(": ") + arena_->rank(rank).waits_in);
+    ++shown;
+  }
+  if (shown == listed) text += "\n  …";
+  tell(stuck, false, text, patience);
+}
+
+void Watch::tell(std::span<const int> ranks, bool left, std::string_view text, Patience& patience) {
+  const Block block = arena_->take(sizeof(Verdict) + text.size(), 0, patience);
+  Verdict& verdict = *new (arena_->at<char>(block.offset)) Verdict{
+      block, static_cast<std::uint32_t>(ranks.size()), static_cast<std::uint32_t>(text.size()), left};
+  std::copy(text.begin(), text.end(), verdict.text());
+  for (const int rank : ranks) arena_->at<Wait>(arena_->rank(rank).wait)->verdict = block.offset;
+}
+
+}  // namespace qmpi

@@ -1,0 +1,54 @@
+"""How a rank waits: a moment unseen, then so that all ranks see what for, and whether anybody is left who could end it.
+
+Finding deadlocks and deaths is the core's work (csrc/runtime/watch.h); this file decides when, and says what the rank is in.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from .._core import ANY_SOURCE, ANY_TAG, Ticket, describe_site
+from ..errors import WaitTimeout, source_line, user_frame
+
+if TYPE_CHECKING:
+    from .session import Session
+
+SLICE_S = 0.1  # between two looks
+_ROLES = {"prepare_epr": "peer", "recv": "source", "send": "dest"}  # what a call's name contains, and how it calls the other rank
+
+
+def wait(session: Session, ticket: Ticket, call: str, site: int) -> None:
+    """Waits until the ticket is finished. See `Session.wait`."""
+    limit = session.timeout_s
+    if ticket.wait(SLICE_S if limit is None else min(limit, SLICE_S)):
+        return
+    end = None if limit is None else time.monotonic() + limit - SLICE_S
+    try:
+        session.core.publish(ticket, *_line(session, ticket, call, site))
+        while True:
+            session.core.look()
+            left = SLICE_S if end is None else min(SLICE_S, end - time.monotonic())
+            if left <= 0:
+                raise WaitTimeout(f"nothing came for {limit:g} s (QMPI_TIMEOUT_S)")
+            if ticket.wait(left):
+                return
+    finally:
+        session.core.unpublish()
+
+
+def _line(session: Session, ticket: Ticket, call: str, site: int) -> tuple[tuple[int, ...], str]:
+    """Who could answer a receive from anybody, and the line that a report shows: call, arguments, source line."""
+    peer, tag, context = ticket.awaits or (ANY_SOURCE, ANY_TAG, 0)
+    membership = session.memberships[context // 4]
+    call = call or user_frame()[1]
+    here = source_line()
+    issued = describe_site(site) if site else here
+    role = next((role for part, role in _ROLES.items() if part in call), "")
+    rank = "ANY_SOURCE" if peer == ANY_SOURCE else str(membership.members.index(peer))
+    arguments = f"{role}={rank}" if role else ""
+    if role and context % 4 in (0, 2):  # the user's own messages and EPR pairs have tags
+        arguments += f", tag={'ANY_TAG' if tag == ANY_TAG else tag}"
+    where = f"at {issued}" + (f", waited for at {here}" if here != issued else "")
+    within = f" in {membership.name}" if context // 4 > 1 else ""
+    return membership.members, f"{call}({arguments}) {where}{within}" + ("" if role else f", waiting for rank {rank}")

@@ -1,0 +1,46 @@
+"""Which world the calling thread is in. Ranks that are threads know it from where they run; everything else is MPI's.
+
+mpi4py is imported only when a communicating call finds no thread world: it may not be installed, and import costs time.
+"""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+from ..errors import FoundingError
+from . import threads
+from .base import Membership, Universe
+
+
+def comm_world() -> Any:
+    """The classical world communicator of the calling thread."""
+    return threads.here.world if threads.here.world is not None else _mpi().comm_world()
+
+
+def join(comm: Any) -> tuple[Universe, Membership]:
+    """Makes this rank a member of a classical communicator; in MPI's world the first call founds the universe.
+
+    **Collective** over `comm`.
+
+    Raises:
+        CommunicatorError: not a communicator of this world.
+        OutsideUniverse: some of its ranks are in another universe, or in none.
+        FoundingError: its ranks cannot be brought together.
+    """
+    return threads.join(comm) if threads.here.world is not None else _mpi().join(comm)
+
+
+def split(comm: Any, color: int | None, key: int) -> Any | None:
+    """`comm.Split`; None for ranks that take no part. **Collective** over `comm`."""
+    return threads.split(comm, color, key) if threads.here.world is not None else _mpi().split(comm, color, key)
+
+
+def _mpi() -> ModuleType:
+    try:
+        from . import mpi
+    except (ImportError, RuntimeError) as error:  # mpi4py raises RuntimeError where it finds no MPI library
+        raise FoundingError(
+            f"no MPI here ({error}): install one (pip install 'qmpi[mpich]'), or run ranks as threads (qmpi run --threads, qmpi.run)"
+        ) from None
+    return mpi

@@ -1,0 +1,184 @@
+"""Ranks as threads of one process: notebooks, tests, a thousand ranks on a laptop, no MPI installed.
+
+Store, mailboxes and sessions are the same as between processes; the arena is private, and `comm.mpi` is classical.py's communicator.
+All ranks end together: what one raises, the others see as PeerFailed, and the caller of `run` gets it.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from typing import Any, TypeVar
+
+from .._core import Arena, set_world
+from ..errors import CommunicatorError, InvalidArgument, OutsideUniverse, PeerFailed, set_rank
+from ..randomness import choose_seed
+from .base import Membership, Universe
+from .classical import PROC_NULL, UNDEFINED, Classical, Hub
+from .settings import Settings
+
+Result = TypeVar("Result")
+
+MAX_RANKS = 4096
+_GRACE_S = 1.0  # for ranks to notice Ctrl-C; one that sleeps outside qmpi is left behind
+_SWITCH_S = 5e-4  # a rank that computes in Python lets others in after this
+
+
+class _Here(threading.local):
+    """What the calling thread is.
+
+    Attributes:
+        universe: its universe, None if it is no rank of a thread world.
+        world: its world communicator.
+    """
+
+    universe: Universe | None = None
+    world: Classical | None = None
+
+
+here = _Here()
+
+
+def run(
+    function: Callable[..., Result],
+    ranks: int,
+    *arguments: Any,
+    seed: int | None = None,
+    mode: str | None = None,
+    memory: str | None = None,
+    dtype: str | None = None,
+    strict: bool | None = None,
+    timeout_s: float | None = None,
+) -> list[Result]:
+    """Runs `function(*arguments)` on so many ranks, each a thread of this process. In it `qmpi.COMM_WORLD` is theirs.
+
+    Args:
+        function: what every rank runs.
+        ranks: how many, 1 … 4096.
+        arguments: the same for all ranks.
+        seed: as QMPI_SEED; each setting that is not given is read from its variable.
+        mode: as QMPI_MODE, "fast" or "faithful".
+        memory: as QMPI_MEMORY, for example "2G".
+        dtype: as QMPI_DTYPE, "complex128" or "complex64".
+        strict: as QMPI_STRICT.
+        timeout_s: as QMPI_TIMEOUT_S, in seconds.
+
+    Returns:
+        What each rank returned, in rank order.
+
+    Raises:
+        InvalidArgument: a number of ranks or a setting that cannot be.
+        FoundingError: there is not enough memory or address space for the store.
+        BaseException: what the first rank to fail raised, with a note that names the rank.
+
+    Example:
+        >>> qmpi.run(lambda: qmpi.COMM_WORLD.rank, 3)
+        [0, 1, 2]
+    """
+    if not isinstance(ranks, int) or not 1 <= ranks <= MAX_RANKS:
+        raise InvalidArgument(f"ranks must be a whole number from 1 to {MAX_RANKS}, not {ranks!r}")
+    chosen = {"SEED": seed, "MODE": mode, "MEMORY": memory, "DTYPE": dtype, "STRICT": strict and int(strict), "TIMEOUT_S": timeout_s}
+    overrides = {f"QMPI_{name}": str(value) for name, value in chosen.items() if value is not None}
+    return _Crew(function, arguments, ranks, Settings.from_environment({**os.environ, **overrides})).run()
+
+
+def join(comm: Any) -> tuple[Universe, Membership]:
+    """Makes the calling rank a member of `comm`. See `door.join`."""
+    universe, world = here.universe, here.world
+    assert universe is not None and world is not None
+    if not isinstance(comm, Classical):
+        raise CommunicatorError(f"qmpi.Comm wraps a communicator of the thread world (as qmpi.COMM_WORLD.mpi), not {comm!r}")
+    if comm.hub is not world.hub:
+        raise OutsideUniverse("the communicator belongs to another run of the thread world")
+    context = comm.bcast(universe.arena.next_contexts(1) if comm.rank == 0 else None)
+    return universe, Membership(comm, comm.rank, comm.members, context, PROC_NULL)
+
+
+def split(comm: Any, color: int | None, key: int) -> Any | None:
+    """`comm.Split`; None for ranks that take no part."""
+    return comm.Split(UNDEFINED if color is None else color, key)
+
+
+class _Crew:
+    """The ranks of one run, what they return and what they raise."""
+
+    def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], ranks: int, settings: Settings) -> None:
+        self.function = function
+        self.arguments = arguments
+        self.settings = settings
+        self.arena = Arena.create(ranks, choose_seed(settings.seed), settings.faithful, settings.single_precision, settings.memory)
+        self.hub = Hub(ranks)
+        self.results: list[Any] = [None] * ranks
+        self.failures: dict[int, BaseException] = {}  # in the order in which they came
+        self.lock = threading.Lock()
+        self.threads = [threading.Thread(target=self._rank, args=(rank,), name=f"rank {rank}", daemon=True) for rank in range(ranks)]
+
+    def run(self) -> list[Any]:
+        interval = sys.getswitchinterval()
+        sys.setswitchinterval(min(interval, _SWITCH_S))
+        try:
+            for thread in self.threads:
+                thread.start()
+            for thread in self.threads:
+                thread.join()
+        except BaseException as error:  # Ctrl-C comes to the main thread: hand it on
+            self._interrupt(error)
+            raise
+        finally:
+            sys.setswitchinterval(interval)
+        if self.failures:
+            raise self._first_failure()
+        return self.results
+
+    def _rank(self, rank: int) -> None:
+        set_rank(rank)
+        try:
+            with ExitStack() as leaving:
+                leaving.callback(self.arena.leave, rank)
+                here.universe = Universe(self.arena, rank, len(self.threads), self.settings, leaving.callback)
+                here.world = self.hub.world(rank)
+                self.results[rank] = self._work(rank)
+        except BaseException as error:
+            self._fail(rank, error)
+        finally:
+            here.universe = here.world = None
+            set_world(None)
+
+    def _work(self, rank: int) -> Any:
+        try:
+            return self.function(*self.arguments)
+        except BaseException as error:  # before the rank leaves, so that the others learn why
+            self._fail(rank, error)
+            return None
+
+    def _fail(self, rank: int, error: BaseException) -> None:
+        with self.lock:
+            self.failures.setdefault(rank, error)
+        why = f"rank {rank} has failed: {type(error).__name__}: {error}"
+        self.arena.end(why)
+        self.hub.end(lambda: PeerFailed(why))
+
+    def _first_failure(self) -> BaseException:
+        """Of the lowest rank that did not fail only because another one did."""
+        ranks = [rank for rank, error in self.failures.items() if not isinstance(error, PeerFailed)] or list(self.failures)
+        error = self.failures[min(ranks)]
+        if hasattr(error, "add_note") and len(self.threads) > 1:
+            others = len(ranks) - 1
+            error.add_note(f"raised by rank {min(ranks)} of {len(self.threads)}" + (f", and {others} more failed by themselves" if others else ""))
+        return error
+
+    def _interrupt(self, error: BaseException) -> None:
+        """Raises KeyboardInterrupt in every rank and gives them a moment to end."""
+        why = f"interrupted: {type(error).__name__}"
+        self.arena.end(why)
+        self.hub.end(KeyboardInterrupt)
+        for thread in self.threads:
+            if thread.ident is not None:
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
+        for thread in self.threads:
+            if thread.ident is not None:
+                thread.join(_GRACE_S / len(self.threads))

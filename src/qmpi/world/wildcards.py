@@ -1,0 +1,28 @@
+"""Special ranks, tags, colors and buffers in classical calls: this world's numbers, qmpi's objects, or mpi4py's numbers if the program has loaded
+mpi4py itself. Which of them a call accepts is the call's affair."""
+
+from __future__ import annotations
+
+import sys
+from enum import Enum
+from typing import Any
+
+ANY_SOURCE, ANY_TAG, PROC_NULL, UNDEFINED, IN_PLACE = range(-1001, -1006, -1)  # far from any library's
+_NUMBERS = {"ANY_SOURCE": ANY_SOURCE, "ANY_TAG": ANY_TAG, "PROC_NULL": PROC_NULL, "UNDEFINED": UNDEFINED, "IN_PLACE": IN_PLACE}
+
+
+def means(value: Any, name: str) -> bool:
+    """Whether `value` is the special value `name`, whoever's."""
+    if isinstance(value, Enum):
+        return bool(value.value == name)
+    return isinstance(value, int) and value in (_NUMBERS[name], of_mpi4py(name))
+
+
+def spelled_like(example: Any, name: str) -> Any:
+    """The special value `name`, as an object if `example` is one, as a number otherwise."""
+    return type(example)(name) if isinstance(example, Enum) else of_mpi4py(name, _NUMBERS[name])
+
+
+def of_mpi4py(name: str, otherwise: Any = None) -> Any:
+    """mpi4py's object of this name, if the program has loaded mpi4py."""
+    return getattr(sys.modules.get("mpi4py.MPI"), name, otherwise)
