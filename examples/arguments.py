@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import math
-import signal
 import sys
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -18,7 +17,6 @@ class Arguments(argparse.ArgumentParser):
     def __init__(self, description: str | None) -> None:
         """Shows `description`, the script's own opening text, in its help."""
         super().__init__(description=description, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False)
-        signal.signal(signal.SIGINT, signal.SIG_DFL)  # Ctrl-C ends the program without a traceback from every rank
 
     def error(self, message: str) -> NoReturn:
         """Ends every rank with status 2."""

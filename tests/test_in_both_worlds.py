@@ -1,15 +1,17 @@
-"""Everything that needs a launcher, started from a plain `python -m pytest`: the folder tests/mpi on 1 to 4 ranks and in every mode,
+"""Everything that needs a process of its own, started from a plain `python -m pytest`: tests/mpi in both worlds, 1 to 4 ranks, every mode,
 and programs that need processes of their own (a universe is founded once per process, with one seed and one mode)."""
 
 from __future__ import annotations
 
 import re
+import sys
 
 import pytest
 
-from tests.mpi.launch import PROGRAMS, Run, launch
+from tests.mpi.launch import PROGRAMS, Run, launch, start
 
-PYTEST = ["-m", "pytest", "--with-mpi", "-q", "--color=no", "-p", "no:cacheprovider"]
+PYTEST = ["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
+WITH_MPI = [*PYTEST, "--with-mpi"]
 JOBS = [
     *((ranks, {"QMPI_MODE": mode}) for ranks in (1, 2, 3, 4) for mode in ("fast", "faithful")),
     (3, {"QMPI_MODE": "faithful", "QMPI_DTYPE": "complex64"}),
@@ -24,7 +26,16 @@ def name(value: object) -> str:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("ranks", "settings"), JOBS, ids=name)
 def test_the_laws_hold_on_ranks(ranks: int, settings: dict[str, str]) -> None:
-    run = launch(ranks, [*PYTEST, "tests/mpi"], settings, timeout_s=240)
+    all_pass(launch(ranks, [*WITH_MPI, "tests/mpi"], settings, timeout_s=240))
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(("ranks", "settings"), JOBS, ids=name)
+def test_the_laws_hold_on_threads(ranks: int, settings: dict[str, str]) -> None:
+    all_pass(start([sys.executable, *PYTEST, "--threads", str(ranks), "tests/mpi"], settings, timeout_s=240))
+
+
+def all_pass(run: Run) -> None:
     assert run.code == 0, run.tail()
     assert re.search(r"\b[1-9]\d* passed", run.output) and "skipped" not in run.output, run.tail()
 
@@ -33,13 +44,13 @@ def test_the_laws_hold_on_ranks(ranks: int, settings: dict[str, str]) -> None:
 
 
 def test_a_rank_that_fails_ends_all_ranks_and_says_why() -> None:
-    run = launch(2, [*PYTEST, str(PROGRAMS / "fails_on_one_rank.py")], timeout_s=60)
+    run = launch(2, [*WITH_MPI, str(PROGRAMS / "fails_on_one_rank.py")], timeout_s=60)
     assert run.code not in (0, None), run.tail()
     assert "[rank 1]" in run.output and "rank 1 is wrong on purpose" in run.output, run.tail()
 
 
 def test_a_rank_that_hangs_ends_all_ranks_and_shows_where() -> None:
-    run = launch(2, [*PYTEST, str(PROGRAMS / "hangs_on_one_rank.py")], timeout_s=60)
+    run = launch(2, [*WITH_MPI, str(PROGRAMS / "hangs_on_one_rank.py")], timeout_s=60)
     assert run.code not in (0, None), run.tail()
     assert "Timeout" in run.output and "waits_for_what_never_comes" in run.output, run.tail()
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <nanobind/nanobind.h>
+#include <unistd.h>
 
 #include "runtime/session.h"
 
@@ -18,16 +19,28 @@ class Gil : public Patience {
   bool gave_way() const override { return saved_ != nullptr; }
   // The Python exception that a signal handler raised stays set while Error("Interrupted") unwinds.
   void look_up() override {
-    PyEval_RestoreThread(std::exchange(saved_, nullptr));
+    resume();
     const bool interrupted = PyErr_CheckSignals() != 0;
     give_way();
     if (interrupted) throw Error("Interrupted", "");
   }
   ~Gil() override {
-    if (saved_) PyEval_RestoreThread(saved_);
+    if (saved_) resume();
   }
 
  private:
+  // While Python ends, whoever asks for the GIL is ended inside of it, which C++ frames do not survive: then rather sleep for ever.
+  static bool finalizing() {
+#if PY_VERSION_HEX >= 0x030D0000
+    return Py_IsFinalizing();
+#else
+    return _Py_IsFinalizing();
+#endif
+  }
+  void resume() {
+    while (finalizing()) pause();
+    PyEval_RestoreThread(std::exchange(saved_, nullptr));
+  }
   PyThreadState* saved_ = nullptr;
 };
 

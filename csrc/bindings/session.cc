@@ -128,6 +128,7 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("rank", [](PySession& s) { return s.rank(); })
       .def_prop_ro("closed", [](PySession& s) { return s.closed(); })
       .def("close", [](PySession& s) {
+        s.on_discharge.reset();  // else operations, their qubits and this session would keep each other
         Gil patience;
         return s.close(patience);
       }, "The rank leaves. The last one learns how many messages were never received, others get 0.")

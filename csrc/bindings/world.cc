@@ -27,17 +27,15 @@ int set(PyObject*, PyObject* name, PyObject* value) {
 
 PyType_Slot slots[] = {{Py_tp_getattro, reinterpret_cast<void*>(get)}, {Py_tp_setattro, reinterpret_cast<void*>(set)}, {0, nullptr}};
 
-// Special methods are looked up on types, not on objects.
-nb::object forward(nb::handle self, const char* name, nb::args arguments) { return self.attr(name)(*arguments); }
-
 }  // namespace
 
 void bind_world(nb::module_& m) {
+  // Special methods are looked up on types, not on objects.
   nb::class_<World>(m, "World", nb::type_slots(slots), "Is, for each thread, that thread's world communicator.")
       .def(nb::init<nb::object>(), "first_use"_a)
-      .def("__enter__", [](nb::handle self) { return self.attr("__enter__")(); })
-      .def("__exit__", [](nb::handle self, nb::args arguments) { return forward(self, "__exit__", arguments); })
-      .def("__repr__", [](nb::handle self) { return self.attr("__repr__")(); });
+      .def("__enter__", [](nb::handle self) { return nb::object(self.attr("__enter__")()); })
+      .def("__exit__", [](nb::handle self, nb::args arguments) { return nb::object(self.attr("__exit__")(*arguments)); })
+      .def("__repr__", [](nb::handle self) { return nb::object(self.attr("__repr__")()); }, nb::sig("def __repr__(self) -> str"));
   m.def("set_world", [](nb::handle communicator) {
     PyObject* previous = world;
     world = communicator.is_none() ? nullptr : communicator.inc_ref().ptr();

@@ -16,6 +16,8 @@ Each rank owns registers of qubits; ranks exchange quantum states through EPR pa
 Source of the standard: arXiv:2105.01109 (SC '21).
 """
 
+from os import environ as _environ
+
 from . import errors, gates
 from ._core import VERSION, Qubit
 from .api import Bits, expectation, measure, probability, reset
@@ -52,3 +54,8 @@ __all__ = [
     "run",
     *(name for name in gates.TABLE if len(name) > 1 and name != "id"),
 ]
+
+if _environ.get("QMPI_LOG") == "debug":
+    from .telemetry import log as _log
+
+    _log.install()

@@ -30,7 +30,7 @@ from __future__ import annotations
 
 import sys
 import threading
-from types import FrameType
+from types import FrameType, TracebackType
 
 _here = threading.local()  # .rank: the universe rank of the calling thread, once there is one
 
@@ -40,11 +40,15 @@ def set_rank(rank: int) -> None:
     _here.rank = rank
 
 
+def _is_ours(frame: FrameType) -> bool:
+    return bool(frame.f_globals.get("__name__", "").partition(".")[0] == "qmpi")
+
+
 def user_frame() -> tuple[FrameType | None, str]:
     """The innermost frame outside this package, and the name of the package's function it called."""
     frame: FrameType | None = sys._getframe(1)
     call = ""
-    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "qmpi":
+    while frame is not None and _is_ours(frame):
         name = frame.f_code.co_name
         call = name if not name.startswith("_") else call
         frame = frame.f_back
@@ -55,6 +59,16 @@ def source_line() -> str:
     """`file:line` of the user's program that led here."""
     frame, _ = user_frame()
     return f"{frame.f_code.co_filename}:{frame.f_lineno}" if frame else "an unknown line"
+
+
+def line_of(trace: TracebackType | None) -> str:
+    """`file:line` of the user's program in a traceback, the innermost."""
+    lines = []
+    while trace is not None:
+        if not _is_ours(trace.tb_frame):
+            lines.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}")
+        trace = trace.tb_next
+    return lines[-1] if lines else "an unknown line"
 
 
 class QMPIError(Exception):

@@ -1,4 +1,4 @@
-"""How a test starts ranks: one launcher call, its flags, a hard time-out. Knows nothing of what the ranks run."""
+"""How a test starts ranks: one launcher call, a hard time-out. Knows nothing of what the ranks run."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+
+from qmpi.cli.launcher import find
 
 TESTS = Path(__file__).resolve().parents[1]
 REPOSITORY = TESTS.parent
@@ -35,24 +37,22 @@ class Run:
         return f"$ {self.command}\n(exit status {self.code})\n" + "\n".join(self.output.splitlines()[-lines:])
 
 
-@cache
-def launcher() -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """The command before `-n`, and what it wants in the environment: Open MPI needs leave to run as root and on few cores."""
-    version = subprocess.run(["mpiexec", "--version"], capture_output=True, text=True, timeout=60, check=True).stdout
-    if "Open MPI" in version or "OpenRTE" in version or "PRRTE" in version:
-        return ("mpiexec", "--allow-run-as-root", "--oversubscribe"), (("OMPI_MCA_mpi_yield_when_idle", "1"),)
-    return ("mpiexec",), ()
+launcher = cache(find)
 
 
 def launch(ranks: int, arguments: Sequence[str], settings: Mapping[str, str] | None = None, timeout_s: float = 120) -> Run:
-    """Runs `python *arguments` on so many ranks, in a process group of its own that is killed as a whole when it takes too long."""
-    command, extra = launcher()
+    """Runs `python *arguments` on so many ranks."""
+    command = [*launcher().command(ranks), sys.executable, *arguments]
+    return start(command, launcher().environment() | dict(settings or {}), timeout_s)
+
+
+def start(command: Sequence[str], settings: Mapping[str, str] | None = None, timeout_s: float = 120) -> Run:
+    """Runs a command in a process group of its own that is killed as a whole when it takes too long."""
     chosen = {"QMPI_SEED": SEED, "QMPI_STRICT": "1", **(settings or {})}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("QMPI_")} | dict(extra) | chosen
-    full = [*command, "-n", str(ranks), sys.executable, *arguments]
-    shown = " ".join([*(f"{name}={value}" for name, value in chosen.items()), *full])
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("QMPI_")} | chosen
+    shown = " ".join([*(f"{name}={value}" for name, value in chosen.items()), *command])
     process = subprocess.Popen(
-        full,
+        command,
         env=environment,
         cwd=REPOSITORY,
         stdin=subprocess.DEVNULL,

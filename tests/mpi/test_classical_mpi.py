@@ -13,7 +13,7 @@ import qmpi
 from tests.mpi.lab import Lab
 from tests.oracle import random_unitary
 
-pytestmark = pytest.mark.mpi(min_size=2)
+pytestmark = pytest.mark.ranks(min_size=2)
 
 
 def release_by_message(lab: Lab) -> None:

@@ -58,7 +58,7 @@ def prepared(comm: qmpi.Comm, name: str, qubits: int) -> qmpi.Register:
     return q
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.ranks(min_size=2)
 @pytest.mark.parametrize("immediate", [False, True], ids=["blocking", "immediate"])
 @pytest.mark.parametrize("qubits", [1, 3])
 @pytest.mark.parametrize("name", TABLE)
@@ -76,7 +76,7 @@ def test_an_operation_costs_what_the_table_says(comm: qmpi.Comm, name: str, qubi
         perform(comm, INVERSE[name], q)
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.ranks(min_size=2)
 @pytest.mark.parametrize("name", TABLE)
 def test_by_call_by_comm_and_sections_show_the_same(comm: qmpi.Comm, name: str) -> None:
     q = prepared(comm, name, 2)
@@ -103,7 +103,7 @@ def test_by_call_by_comm_and_sections_show_the_same(comm: qmpi.Comm, name: str) 
         perform(comm, INVERSE[name], q)
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.ranks(min_size=2)
 @pytest.mark.parametrize("name", ["send", "unsend", "send_move", "unsend_move"])
 def test_measurements_charged_are_measurements_made(comm: qmpi.Comm, name: str) -> None:
     """Prescribed outcomes are a counter: a 1 behind as many 0s as the protocol draws must be what the next measurement finds."""

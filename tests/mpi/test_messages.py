@@ -64,7 +64,7 @@ def test_posting_order_of_inverses_does_not_matter(lab: Lab, verb: str, first: s
     lab.give_up()
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.ranks(min_size=2)
 def test_requests_complete_while_their_owner_sits_in_classical_mpi(lab: Lab) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a", "b"], dest)
@@ -87,7 +87,7 @@ def test_requests_complete_while_their_owner_sits_in_classical_mpi(lab: Lab) -> 
     lab.give_up()
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.ranks(min_size=2)
 def test_an_inverse_completes_while_the_original_sits_in_classical_mpi(lab: Lab) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a"], dest)
@@ -218,7 +218,7 @@ def test_results_of_a_request_are_the_same_when_asked_again(lab: Lab) -> None:
 # --- EPR pairs --------------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.ranks(min_size=2)
 def test_epr_pairs_are_matched_by_tag_in_order_and_never_by_a_receive(lab: Lab) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a"], dest)
@@ -285,7 +285,7 @@ def test_proc_null_is_legal_everywhere_and_does_nothing(lab: Lab, kind: str) -> 
     lab.give_up()
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.ranks(min_size=2)
 def test_a_shift_along_an_open_chain_needs_no_special_case_at_its_ends(lab: Lab) -> None:
     comm, size = lab.comm, lab.comm.size
     for rank in range(size):

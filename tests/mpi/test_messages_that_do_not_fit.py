@@ -107,7 +107,7 @@ def test_a_message_that_one_receive_refused_goes_to_the_next(lab: Lab) -> None:
     lab.give_up()
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.ranks(min_size=2)
 def test_prepare_epr_with_different_numbers_of_qubits_is_refused_on_both_sides(lab: Lab) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a"], dest)

@@ -94,7 +94,7 @@ def test_an_exception_in_the_holder_s_block_reaches_the_owner_s_unsend(lab: Lab)
     lab.give_up()
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.ranks(min_size=2)
 def test_an_exception_in_the_holder_s_block_reaches_the_owner_s_block(lab: Lab) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a"], dest)
@@ -215,7 +215,7 @@ def test_a_closed_communicator_refuses_everything(comm: qmpi.Comm) -> None:
     comm.free(q)
 
 
-@pytest.mark.mpi(min_size=2)
+@pytest.mark.ranks(min_size=2)
 @pytest.mark.parametrize("raises", ["holder", "owner"])
 def test_an_exception_in_a_block_of_a_move_reaches_the_peer_s_block(lab: Lab, raises: str) -> None:
     comm, dest = lab.comm, lab.comm.size - 1

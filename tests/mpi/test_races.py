@@ -14,7 +14,7 @@ import qmpi
 from qmpi import measure
 from qmpi.gates import h, ry
 
-pytestmark = pytest.mark.mpi(min_size=2)
+pytestmark = pytest.mark.ranks(min_size=2)
 ROUNDS = 300
 
 

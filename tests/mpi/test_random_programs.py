@@ -14,7 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import qmpi
-from tests.mpi.conftest import MODE, abort
+from tests.mpi.conftest import MODE
 from tests.mpi.lab import Lab
 from tests.strategies import GATES, ROTATIONS, Step, programs
 
@@ -128,6 +128,8 @@ class Interpreter:
 
 @pytest.mark.timeout(100, method="thread")
 def test_random_programs_leave_the_oracle_s_state(comm: qmpi.Comm) -> None:
+    failure: list[str] = []
+
     @settings(
         max_examples=EXAMPLES,
         derandomize=True,
@@ -138,12 +140,15 @@ def test_random_programs_leave_the_oracle_s_state(comm: qmpi.Comm) -> None:
     )
     @given(programs)
     def together(program: list[Step]) -> None:
+        if failure:  # Hypothesis would run it once more, on this rank alone
+            return
         try:
             run(comm, program)
         except Exception:
-            abort("in this program:\n" + "\n".join(map(str, program)) + "\n" + traceback.format_exc())
+            failure.append("in this program:\n" + "\n".join(map(str, program)) + "\n" + traceback.format_exc())
 
     together()
+    assert not failure, failure[0]
 
 
 def run(comm: qmpi.Comm, program: list[Step]) -> None:

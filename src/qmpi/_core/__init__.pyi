@@ -83,11 +83,19 @@ class Arena:
     @property
     def epr_buffer(self) -> int: ...
 
+    def end(self, why: str) -> None:
+        """
+        A rank has failed: from now on every call of every rank raises PeerFailed.
+        """
+
+    @property
+    def ended(self) -> bool: ...
+
     def next_contexts(self, count: int) -> int: ...
 
-    def leave(self) -> int:
+    def leave(self, rank: int) -> bool:
         """
-        This rank is done; the last one learns how many messages were never received.
+        The rank is done; nothing if it has left already. For ranks that never had a session.
         """
 
     def peak_held(self, rank: int) -> int: ...
@@ -97,14 +105,20 @@ class Arena:
 class Ticket:
     """One operation in flight."""
 
-    def wait(self, seconds: float | None) -> bool:
-        """True once it is finished; waits at most `seconds` (None: for ever)."""
+    def wait(self, seconds: float) -> bool:
+        """
+        True once it is finished; waits at most `seconds`, and not beyond a signal.
+        """
 
     @property
     def finished(self) -> bool: ...
 
     def withdraw(self) -> bool:
         """Takes back what nobody has matched; False if it is too late."""
+
+    @property
+    def awaits(self) -> tuple[int, int, int] | None:
+        """Until it is finished: peer (universe rank), tag and context."""
 
     @property
     def operation(self) -> int: ...
@@ -144,7 +158,20 @@ class Session:
     @property
     def closed(self) -> bool: ...
 
-    def close(self) -> None: ...
+    def close(self) -> int:
+        """
+        The rank leaves. The last one learns how many messages were never received, others get 0.
+        """
+
+    def record_order(self, descriptor: int) -> None:
+        """
+        Writes a line per measurement, in the order in which they are executed; takes the descriptor over.
+        """
+
+    def replay_order(self, recorded: Sequence[tuple[int, bool, int, int]]) -> None:
+        """
+        Executes measurements in this order of (rank, of a protocol, number, position).
+        """
 
     @property
     def on_discharge(self) -> object: ...
@@ -182,6 +209,18 @@ class Session:
     def send_bytes(self, data: bytes, dest: int, context: int, tag: int) -> None: ...
 
     def send_note(self, text: str, dest: int, context: int, tag: int, operation: int) -> None: ...
+
+    def publish(self, ticket: Ticket, members: Sequence[int], line: str) -> None:
+        """
+        Tells the watch that this rank waits; `members` are who can answer a receive from anybody.
+        """
+
+    def unpublish(self) -> None: ...
+
+    def look(self) -> None:
+        """
+        What a waiting rank does now and then; raises Deadlock, PeerLeft, RankLost or PeerFailed.
+        """
 
     def receive_bytes(self, source: int, context: int, tag: int) -> Ticket: ...
 
@@ -254,5 +293,28 @@ def measure(qubit: object) -> int: ...
 def reset(qubit: object) -> None: ...
 
 def probability(qubit: object) -> float: ...
+
+class World:
+    """Is, for each thread, that thread's world communicator."""
+
+    def __getattribute__(self, name, /):
+        """Return getattr(self, name)."""
+
+    def __setattr__(self, name, value, /):
+        """Implement setattr(self, name, value)."""
+
+    def __delattr__(self, name, /):
+        """Implement delattr(self, name)."""
+
+    def __init__(self, first_use: object) -> None: ...
+
+    def __enter__(self) -> object: ...
+
+    def __exit__(self, *args) -> object: ...
+
+    def __repr__(self) -> str: ...
+
+def set_world(communicator: object | None) -> None:
+    """Says what COMM_WORLD is in the calling thread; None: not founded yet."""
 
 def uniform_draw(seed: int, protocol: bool, rank: int, number: int, position: int) -> float: ...

@@ -83,7 +83,6 @@ class Comm(PointToPoint):
         self.size = len(membership.members)
         self._members = membership.members
         self._comm_rank = {member: rank for rank, member in enumerate(membership.members)}
-        self._null = membership.null
         self._context = 4 * membership.context
         self._name = membership.name
         self._closed = False

@@ -14,6 +14,7 @@ from ..errors import Closed, DuplicateQubit, RankOutOfRange, TagOutOfRange
 from ..runtime.collective import Group
 from ..runtime.obligations import Operation, Side
 from ..runtime.session import Session
+from ..world.wildcards import means
 from .register import Register, qubits_of
 from .request import Request, Result, Status, check
 
@@ -78,7 +79,6 @@ class Transfer:
     _members: tuple[int, ...]
     _comm_rank: dict[int, int]  # universe rank -> rank here
     _context: int
-    _null: int
     _name: str
     _closed: bool
 
@@ -266,11 +266,11 @@ class Transfer:
 
     def _peer(self, rank: int | Wildcard) -> int | None:
         """The universe rank; None for PROC_NULL."""
-        if rank is PROC_NULL or (isinstance(rank, int) and rank == self._null):
+        if isinstance(rank, int) and 0 <= rank < self.size:
+            return self._members[rank]
+        if means(rank, "PROC_NULL"):
             return None
-        if not isinstance(rank, int) or not 0 <= rank < self.size:
-            raise RankOutOfRange(f"rank {rank!r} is not one of 0 … {self.size - 1} (or PROC_NULL)")
-        return self._members[rank]
+        raise RankOutOfRange(f"rank {rank!r} is not one of 0 … {self.size - 1} (or PROC_NULL)")
 
     def _tag(self, tag: int | Wildcard) -> int:
         if not isinstance(tag, int) or not 0 <= tag <= MAX_TAG:

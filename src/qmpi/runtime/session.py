@@ -35,6 +35,11 @@ class Session:
         self.core.on_discharge = self.obligations.discharge
         self.memberships: dict[int, Membership] = {}
         self.timeout_s = universe.settings.timeout_s
+        order = universe.settings.order
+        if order.recording is not None:
+            self.core.replay_order(order.recording.measured)
+        elif order.path:
+            self.core.record_order(order.open())
         set_rank(universe.rank)
         self._process = os.getpid()
         universe.at_leave(self._leave)
@@ -79,6 +84,7 @@ class Session:
                 print(f"qmpi: rank {self.universe.rank} leaves without undoing {line}", file=sys.stderr)
         if never_received := self.core.close():
             print(f"qmpi: {never_received} message(s) were never received", file=sys.stderr)
+        self.obligations = Obligations()  # operations and what they belong to would keep each other
         _sessions.pop(self.universe, None)
 
 

@@ -14,25 +14,29 @@ from ..errors import WaitTimeout, source_line, user_frame
 if TYPE_CHECKING:
     from .session import Session
 
-SLICE_S = 0.1  # between two looks
+SLICE_S = 0.05  # between two looks
 _ROLES = {"prepare_epr": "peer", "recv": "source", "send": "dest"}  # what a call's name contains, and how it calls the other rank
 
 
 def wait(session: Session, ticket: Ticket, call: str, site: int) -> None:
     """Waits until the ticket is finished. See `Session.wait`."""
-    limit = session.timeout_s
-    if ticket.wait(SLICE_S if limit is None else min(limit, SLICE_S)):
+    limit_s = session.timeout_s
+    begin = time.monotonic()
+
+    def slice_s() -> float:
+        left = SLICE_S if limit_s is None else begin + limit_s - time.monotonic()
+        if left <= 0:
+            raise WaitTimeout(f"nothing came for {limit_s:g} s (QMPI_TIMEOUT_S)")
+        return min(left, SLICE_S)
+
+    if ticket.wait(slice_s()):
         return
-    end = None if limit is None else time.monotonic() + limit - SLICE_S
+    slice_s()
+    session.core.publish(ticket, *_line(session, ticket, call, site))
     try:
-        session.core.publish(ticket, *_line(session, ticket, call, site))
-        while True:
+        session.core.look()
+        while not ticket.wait(slice_s()):
             session.core.look()
-            left = SLICE_S if end is None else min(SLICE_S, end - time.monotonic())
-            if left <= 0:
-                raise WaitTimeout(f"nothing came for {limit:g} s (QMPI_TIMEOUT_S)")
-            if ticket.wait(left):
-                return
     finally:
         session.core.unpublish()
 

@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from .._core import Arena
+from ..randomness import choose_seed
 from .settings import Settings
+
+INTERRUPTED = 130  # exit status after Ctrl-C, as a shell has it
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -38,16 +41,28 @@ class Membership:
         rank: this rank's number in it.
         members: universe rank of each of its ranks.
         context: number that separates its messages from those of all other communicators.
-        null: the classical library's own PROC_NULL, as an int.
     """
 
     mpi: Any
     rank: int
     members: tuple[int, ...]
     context: int
-    null: int
 
     @property
     def name(self) -> str:
         """What reports and ledgers call the communicator."""
         return f"comm {self.context}"
+
+
+def create_arena(settings: Settings, ranks: int) -> Arena:
+    """What founds a universe: its shared memory, its seed, its record of the order of measurements.
+
+    Raises:
+        FoundingError: there is not enough memory or address space.
+        InvalidArgument: a seed that cannot be.
+        OrderError: the order cannot be recorded, or was recorded by another number of ranks.
+    """
+    seed = choose_seed(settings.seed)
+    arena = Arena.create(ranks, seed, settings.faithful, settings.single_precision, settings.memory)
+    settings.order.begin(seed, settings.mode, ranks)
+    return arena

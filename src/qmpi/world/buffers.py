@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import InvalidArgument, MessageError
+from .wildcards import means
 
 Octets = NDArray[np.uint8]
 
@@ -19,6 +20,8 @@ def flat(buffer: Any) -> NDArray[Any]:
     Raises:
         InvalidArgument: not such a thing; not contiguous; of Python objects; or given with counts.
     """
+    if means(buffer, "IN_PLACE"):
+        raise InvalidArgument("IN_PLACE stands here for no buffer")
     if isinstance(buffer, list | tuple) and buffer:
         buffer, *rest = buffer
         if any(isinstance(item, int | list | tuple) for item in rest):

@@ -62,8 +62,8 @@ class Classical(Collectives):
         super().__init__(shared, rank)
         self.hub = hub
 
-    def Dup(self) -> Classical:
-        """A communicator of the same ranks with messages of its own. **Collective.**"""
+    def Dup(self, info: Any = None) -> Classical:
+        """A communicator of the same ranks with messages of its own. **Collective.** `info` is ignored."""
         self._check()
         shared = self._down(self.hub.context(self.members) if self.rank == 0 else None, 0)
         return Classical(self.hub, shared, self.rank)

@@ -72,7 +72,7 @@ class Collectives(Messages):
         root = self._root(root)
         return pickle.loads(self._down(packed(obj) if self.rank == root else None, root))
 
-    def scatter(self, sendobj: Sequence[Any] | None = None, root: Any = 0) -> Any:
+    def scatter(self, sendobj: Sequence[Any] | None, root: Any = 0) -> Any:
         """This rank's one of the root's objects."""
         root = self._root(root)
         return pickle.loads(self._scatter(_rows(sendobj, self.size) if self.rank == root else None, root))

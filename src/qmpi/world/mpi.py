@@ -21,9 +21,8 @@ import numpy as np
 from mpi4py import MPI
 
 from .._core import VERSION, Arena
-from ..errors import CommunicatorError, FoundingError, InvalidArgument, OutsideUniverse, QMPIError, SecondThread, set_rank
-from ..randomness import choose_seed
-from .base import Membership, Universe
+from ..errors import CommunicatorError, FoundingError, InvalidArgument, OutsideUniverse, QMPIError, SecondThread, line_of, set_rank
+from .base import INTERRUPTED, Membership, Universe, create_arena
 from .settings import Settings, contradictions
 
 _MESSAGE_BYTES = 512
@@ -77,7 +76,7 @@ def join(comm: Any) -> tuple[Universe, Membership]:
         if own.rank == 0:
             context[0] = universe.arena.next_contexts(1)
         own.Bcast(context, root=0)
-        return universe, Membership(comm, comm.rank, tuple(members), int(context[0]), int(MPI.PROC_NULL))
+        return universe, Membership(comm, comm.rank, tuple(members), int(context[0]))
     finally:
         own.Free()
 
@@ -96,7 +95,6 @@ def _found(own: MPI.Intracomm) -> None:
     problem = ""
     try:
         settings = Settings.from_environment()
-        choose_seed(settings.seed)
     except InvalidArgument as error:
         problem = error.args[0]
     _agree(own, problem)
@@ -115,11 +113,14 @@ def _fail_together() -> None:
     previous = sys.excepthook
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        previous(kind, error, trace)
+        if issubclass(kind, KeyboardInterrupt):  # of every rank: a line instead of a traceback
+            print(f"qmpi: rank {MPI.COMM_WORLD.rank} interrupted at {line_of(trace)}", file=sys.stderr)
+        else:
+            previous(kind, error, trace)
         sys.stderr.flush()
         if not hasattr(sys, "ps1"):  # an interactive session goes on
             time.sleep(_FORWARDING_S)
-            MPI.COMM_WORLD.Abort(1)
+            MPI.COMM_WORLD.Abort(INTERRUPTED if issubclass(kind, KeyboardInterrupt) else 1)
 
     sys.excepthook = hook
 
@@ -168,13 +169,7 @@ def _share(own: MPI.Intracomm, settings: Settings) -> Arena:
     with listener:
         if own.rank == 0:
             try:
-                arena = Arena.create(
-                    own.size,
-                    choose_seed(settings.seed),
-                    settings.faithful,
-                    settings.single_precision,
-                    settings.memory,
-                )
+                arena = create_arena(settings, own.size)
                 name[:] = np.frombuffer(b"qmpi-" + secrets.token_hex(16).encode()[:27], np.uint8)
                 listener.bind(b"\0" + bytes(name))
                 listener.listen(own.size)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import builtins
 import io
+import os
 import sys
 import threading
 import traceback
@@ -16,9 +17,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
+from .base import INTERRUPTED
 from .threads import run
-
-INTERRUPTED = 130  # exit status, as a shell has it
 
 
 def run_program(path: str, arguments: Sequence[str], ranks: int) -> int:
@@ -27,7 +27,11 @@ def run_program(path: str, arguments: Sequence[str], ranks: int) -> int:
     Returns:
         The exit status: the highest of those the ranks ended with, 1 after an exception, 130 after Ctrl-C.
     """
-    code = compile(Path(path).read_bytes(), path, "exec")
+    try:
+        code = compile(Path(path).read_bytes(), path, "exec")
+    except (SyntaxError, ValueError) as error:
+        traceback.print_exception(type(error), error, None)
+        return 1
     sys.argv = [path, *arguments]
     sys.path.insert(0, str(Path(path).resolve().parent))
     main = sys.modules["__main__"] = _Main(path)
@@ -46,6 +50,9 @@ def run_program(path: str, arguments: Sequence[str], ranks: int) -> int:
         return max(run(program, ranks))
     except KeyboardInterrupt:
         print("qmpi: interrupted", file=sys.stderr)
+        sys.stdout.flush()
+        if threading.active_count() > 1:  # a rank sleeps outside qmpi, and nothing may wait for it
+            os._exit(INTERRUPTED)
         return INTERRUPTED
     except Exception as error:
         _report(error, path)

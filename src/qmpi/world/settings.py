@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import InvalidArgument
+from ..randomness import choose_seed
+from .order import Order
 
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
@@ -23,6 +25,7 @@ class Settings:
         memory: QMPI_MEMORY, bytes that entangled states may take on this node.
         strict: QMPI_STRICT; outstanding copies at `close` are an error.
         timeout_s: QMPI_TIMEOUT_S, bound of a single wait in seconds; None waits for ever.
+        order: QMPI_ORDER, recording or replaying the order of measurements.
     """
 
     seed: str
@@ -31,32 +34,50 @@ class Settings:
     memory: int
     strict: bool
     timeout_s: float | None
+    order: Order
+
+    @property
+    def mode(self) -> str:
+        """`faithful` or `fast`."""
+        return "faithful" if self.faithful else "fast"
 
     def shared(self) -> list[str]:
         """What all ranks must agree on, by the variables' names. (How long a rank waits is its own affair.)"""
         return [
             f"QMPI_SEED={self.seed or '(fresh)'}",
-            f"QMPI_MODE={'faithful' if self.faithful else 'fast'}",
+            f"QMPI_MODE={self.mode}",
             f"QMPI_DTYPE={'complex64' if self.single_precision else 'complex128'}",
             f"QMPI_MEMORY={self.memory}",
             f"QMPI_STRICT={int(self.strict)}",
+            f"QMPI_ORDER={self.order}",
         ]
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-        """Reads QMPI_SEED, QMPI_MODE, QMPI_DTYPE, QMPI_MEMORY, QMPI_STRICT and QMPI_TIMEOUT_S.
+        """Reads QMPI_SEED, QMPI_MODE, QMPI_DTYPE, QMPI_MEMORY, QMPI_STRICT, QMPI_TIMEOUT_S and QMPI_ORDER; checks QMPI_LOG.
+
+        A replay takes seed and mode from the recording.
 
         Raises:
             InvalidArgument: a value is not one of those allowed; the message names them.
         """
         timeout = environment.get("QMPI_TIMEOUT_S", "")
+        log = environment.get("QMPI_LOG", "")
+        if log not in ("", "debug"):  # telemetry/log.py, which only looks for `debug`
+            raise InvalidArgument(f"QMPI_LOG must be debug or empty, not {log!r}")
+        order = Order.parse(environment.get("QMPI_ORDER", ""))
+        if order.recording is not None:
+            environment = _as_recorded(environment, {"QMPI_SEED": str(order.recording.seed), "QMPI_MODE": order.recording.mode})
+        seed = environment.get("QMPI_SEED", "")
+        choose_seed(seed)
         return Settings(
-            seed=environment.get("QMPI_SEED", ""),
+            seed=seed,
             faithful=_one_of(environment, "QMPI_MODE", "fast", "faithful") == "faithful",
             single_precision=_one_of(environment, "QMPI_DTYPE", "complex128", "complex64") == "complex64",
             memory=_bytes(environment.get("QMPI_MEMORY", "80%")),
             strict=_one_of(environment, "QMPI_STRICT", "0", "1") == "1",
             timeout_s=_positive(timeout) if timeout else None,
+            order=order,
         )
 
 
@@ -69,14 +90,35 @@ def contradictions(mine: list[str], first: list[str]) -> str:
 def machine_memory() -> int:
     """Bytes that this process's machine, container or cgroup has."""
     available = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+    for limit in _cgroup_limits():
         try:
-            text = Path(path).read_text().strip()
+            text = limit.read_text().strip()
         except OSError:
             continue
         if text.isdigit():
             available = min(available, int(text))
     return available
+
+
+def _cgroup_limits(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> Iterator[Path]:
+    """Files that may bound this process's memory: those of its control group and of all groups that this one lies in."""
+    try:
+        lines = own.read_text().splitlines()
+    except OSError:
+        return
+    for line in lines:
+        _, controllers, path = line.split(":", 2)
+        if controllers in ("", "memory"):  # version 2, version 1
+            top, name = (root, "memory.max") if not controllers else (root / "memory", "memory.limit_in_bytes")
+            group = top / path.lstrip("/")
+            yield from (folder / name for folder in (group, *group.parents) if folder.is_relative_to(top))
+
+
+def _as_recorded(environment: Mapping[str, str], recorded: Mapping[str, str]) -> Mapping[str, str]:
+    for name, value in recorded.items():
+        if environment.get(name) not in (None, "", value):
+            raise InvalidArgument(f"{name} is {environment[name]}, but the run to be replayed had {value}: leave it unset")
+    return {**environment, **recorded}
 
 
 def _one_of(environment: Mapping[str, str], name: str, default: str, other: str) -> str:

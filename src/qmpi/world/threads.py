@@ -10,15 +10,15 @@ import ctypes
 import os
 import sys
 import threading
+import time
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from typing import Any, TypeVar
 
-from .._core import Arena, set_world
+from .._core import set_world
 from ..errors import CommunicatorError, InvalidArgument, OutsideUniverse, PeerFailed, set_rank
-from ..randomness import choose_seed
-from .base import Membership, Universe
-from .classical import PROC_NULL, UNDEFINED, Classical, Hub
+from .base import Membership, Universe, create_arena
+from .classical import UNDEFINED, Classical, Hub
 from .settings import Settings
 
 Result = TypeVar("Result")
@@ -95,7 +95,7 @@ def join(comm: Any) -> tuple[Universe, Membership]:
     if comm.hub is not world.hub:
         raise OutsideUniverse("the communicator belongs to another run of the thread world")
     context = comm.bcast(universe.arena.next_contexts(1) if comm.rank == 0 else None)
-    return universe, Membership(comm, comm.rank, comm.members, context, PROC_NULL)
+    return universe, Membership(comm, comm.rank, comm.members, context)
 
 
 def split(comm: Any, color: int | None, key: int) -> Any | None:
@@ -110,7 +110,7 @@ class _Crew:
         self.function = function
         self.arguments = arguments
         self.settings = settings
-        self.arena = Arena.create(ranks, choose_seed(settings.seed), settings.faithful, settings.single_precision, settings.memory)
+        self.arena = create_arena(settings, ranks)
         self.hub = Hub(ranks)
         self.results: list[Any] = [None] * ranks
         self.failures: dict[int, BaseException] = {}  # in the order in which they came
@@ -139,7 +139,7 @@ class _Crew:
         try:
             with ExitStack() as leaving:
                 leaving.callback(self.arena.leave, rank)
-                here.universe = Universe(self.arena, rank, len(self.threads), self.settings, leaving.callback)
+                here.universe = Universe(self.arena, rank, len(self.threads), self.settings, lambda call: leaving.callback(call))
                 here.world = self.hub.world(rank)
                 self.results[rank] = self._work(rank)
         except BaseException as error:
@@ -168,7 +168,9 @@ class _Crew:
         error = self.failures[min(ranks)]
         if hasattr(error, "add_note") and len(self.threads) > 1:
             others = len(ranks) - 1
-            error.add_note(f"raised by rank {min(ranks)} of {len(self.threads)}" + (f", and {others} more failed by themselves" if others else ""))
+            error.add_note(
+                f"raised by rank {min(ranks)} of {len(self.threads)}" + (f", and {others} more failed by themselves" if others else "")
+            )
         return error
 
     def _interrupt(self, error: BaseException) -> None:
@@ -179,6 +181,7 @@ class _Crew:
         for thread in self.threads:
             if thread.ident is not None:
                 ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
-        for thread in self.threads:
-            if thread.ident is not None:
-                thread.join(_GRACE_S / len(self.threads))
+        end = time.monotonic() + _GRACE_S
+        while any(thread.is_alive() for thread in self.threads) and time.monotonic() < end:
+            with suppress(KeyboardInterrupt):  # whoever is impatient has been understood
+                time.sleep(0.01)

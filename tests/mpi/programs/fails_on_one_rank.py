@@ -1,4 +1,4 @@
-"""A test that is wrong on one rank while the other waits for it: the job must end. Started by test_under_mpiexec.py."""
+"""A test that is wrong on one rank while the other waits for it: the job must end. Started by test_in_both_worlds.py."""
 
 import qmpi
 

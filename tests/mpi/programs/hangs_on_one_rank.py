@@ -1,4 +1,4 @@
-"""A test in which one rank waits for ever: the per-test time-out must end the job. Started by test_under_mpiexec.py."""
+"""A test in which one rank waits for ever: the per-test time-out must end the job. Started by test_in_both_worlds.py."""
 
 import pytest
 

@@ -1,5 +1,5 @@
 """A program that ends with a copy never undone and a message never received; with "closes", it closes the communicator first.
-Started by test_under_mpiexec.py."""
+Started by test_in_both_worlds.py."""
 
 import sys
 

@@ -1,0 +1,40 @@
+"""Ranks as threads: one pytest, which runs each test on all ranks at once, in a universe of its own."""
+
+from __future__ import annotations
+
+import copy
+
+import pytest
+
+import qmpi
+from tests.mpi.lab import Lab
+
+
+@pytest.fixture
+def comm() -> None:
+    """Each rank gets its own, when the test is run."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
+    """Calls a test on every rank, with fixtures of its own where ranks must not share."""
+    if "mpi" not in pyfuncitem.path.parent.name:
+        return None
+    shared = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
+
+    def on_rank() -> None:
+        own = dict(shared)
+        if "rng" in pyfuncitem.funcargs:
+            own["rng"] = copy.deepcopy(pyfuncitem.funcargs["rng"])
+        comm = qmpi.COMM_WORLD.dup()
+        if "lab" in own:
+            own["lab"] = Lab(comm, own["rng"])
+        if "comm" in own:
+            own["comm"] = comm
+        pyfuncitem.obj(**{name: own[name] for name in shared})
+        comm.close()
+        comm.mpi.Barrier()
+        comm.mpi.Free()
+
+    qmpi.run(on_rank, pyfuncitem.config.getoption("--threads"))
+    return True

@@ -1,0 +1,321 @@
+"""The classical communicator of threads: what its calls return is what the definitions say and what mpi4py
+returns; messages match as MPI has it."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import json
+import operator
+import subprocess
+import sys
+from collections.abc import Callable
+from enum import IntEnum
+from typing import Any
+
+import numpy as np
+import pytest
+
+import qmpi
+from qmpi.errors import MessageError
+from qmpi.world import classical
+from qmpi.world.classical import Classical, Hub, Request, Status
+from tests.classical_programs import Call, expected, numbered_program
+from tests.mpi.launch import launch
+from tests.mpi.programs.classical_oracle import THREADS, on_threads, perform
+
+HANG_S = 20  # far more than anything here takes
+PROGRAMS_WITH_MPI4PY = 20
+MANY = 1000
+
+
+@pytest.fixture
+def pair() -> tuple[Classical, Classical]:
+    """Both ranks of a world of two, driven by one thread: sends never wait."""
+    hub = Hub(2)
+    return hub.world(0), hub.world(1)
+
+
+# --- what the calls return -------------------------------------------------------------------------------------------------------------
+
+
+def compare(calls: list[Call], results: list[list[Any]], who: str) -> None:
+    for number, call in enumerate(calls):
+        assert [result[number] for result in results] == expected(call), f"{who}, call {number}: {call}"
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 5, 8, 13])
+@pytest.mark.parametrize("seed", range(8))
+def test_every_call_returns_what_its_definition_says(size: int, seed: int) -> None:
+    calls = numbered_program(size, seed)
+    compare(calls, on_threads(size, perform, THREADS, calls), "threads")
+
+
+@pytest.fixture(scope="module")
+def oracle() -> list[dict[str, Any]]:
+    """What mpi4py says: its signatures, then what each program returned."""
+    run = launch(3, ["-m", "tests.mpi.programs.classical_oracle", str(PROGRAMS_WITH_MPI4PY)])
+    assert run.code == 0, run.tail()
+    rows = [json.loads(line) for line in run.output.splitlines()]
+    assert len(rows) == 1 + PROGRAMS_WITH_MPI4PY, run.tail()
+    return rows
+
+
+def test_mpi4py_returns_the_same_and_its_constants_and_operators_work_on_threads(oracle: list[dict[str, Any]]) -> None:
+    for row in oracle[1:]:
+        calls = numbered_program(3, row["seed"])
+        compare(calls, row["mpi4py"], "mpi4py")
+        compare(calls, row["threads"], "threads with mpi4py's constants")
+
+
+def test_names_arguments_and_defaults_are_mpi4py_s(oracle: list[dict[str, Any]]) -> None:
+    spelled = {classical.ANY_SOURCE: "ANY_SOURCE", classical.ANY_TAG: "ANY_TAG", operator.add: "SUM"}
+
+    def ours(method: Callable[..., Any]) -> dict[str, str | None]:
+        parameters = [each for each in inspect.signature(method).parameters.values() if each.name not in ("self", "cls")]
+        return {each.name: None if each.default is each.empty else spelled.get(each.default, repr(each.default)) for each in parameters}
+
+    def theirs(line: str) -> dict[str, str | None]:
+        definition = ast.parse(f"def {line}: ...").body[0]
+        assert isinstance(definition, ast.FunctionDef)
+        arguments = definition.args
+        defaults = [None] * (len(arguments.args) - len(arguments.defaults)) + [ast.unparse(each) for each in arguments.defaults]
+        return {each.arg: default for each, default in zip(arguments.args, defaults, strict=True) if each.arg not in ("self", "cls")}
+
+    checked = 0
+    for owner in (Classical, Request):
+        for name, method in inspect.getmembers(owner, callable):
+            if not name.startswith("_") and name != "block":
+                assert ours(method) == theirs(oracle[0][name].splitlines()[0]), name
+                checked += 1
+    assert checked > 50
+
+
+def test_mpi4py_is_not_needed() -> None:
+    program = "import sys; sys.modules['mpi4py'] = None; from qmpi.world.classical import Hub; print(Hub(1).world(0).allreduce(3))"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=HANG_S)
+    assert (done.stdout, done.stderr) == ("3\n", "")
+
+
+@pytest.mark.timeout(120)
+def test_a_thousand_ranks_get_through_every_kind_of_call() -> None:
+    def work(comm: Classical) -> list[Any]:
+        up, down = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
+        comm.barrier()
+        part = comm.Split(comm.rank % 3, -comm.rank)
+        assert part is not None
+        return [
+            comm.sendrecv(comm.rank, up, source=down),
+            comm.allreduce(comm.rank),
+            comm.bcast(comm.rank, root=7),
+            comm.scan(1),
+            len(comm.allgather(None)),
+            sum(comm.gather(comm.rank) or []),
+            comm.scatter(range(comm.size) if comm.rank == 0 else None),
+            part.rank,
+        ]
+
+    total = sum(range(MANY))
+    for rank, result in enumerate(on_threads(MANY, work)):
+        in_part = len(range(rank % 3, MANY, 3)) - 1 - rank // 3
+        assert result == [(rank - 1) % MANY, total, 7, rank + 1, MANY, total if rank == 0 else 0, rank, in_part]
+
+
+# --- matching --------------------------------------------------------------------------------------------------------------------------
+
+
+def test_messages_of_one_source_and_tag_are_received_in_the_order_sent(pair: tuple[Classical, Classical]) -> None:
+    first, second = pair
+    for number in range(20):
+        first.send(number, dest=1, tag=number % 2)
+    assert [second.recv(tag=1) for _ in range(10)] == list(range(1, 20, 2))
+    assert [second.recv() for _ in range(10)] == list(range(0, 20, 2))
+
+
+def test_receives_are_served_in_the_order_posted(pair: tuple[Classical, Classical]) -> None:
+    first, second = pair
+    requests = [second.irecv(tag=7), second.irecv(), second.irecv(source=0, tag=7)]
+    for number, tag in enumerate((7, 7, 3, 7)):
+        first.send(number, 1, tag)
+    assert Request.waitall(requests) == [0, 1, 3]
+    assert second.recv() == 2
+
+
+def test_a_probe_shows_what_a_receive_would_take_and_leaves_it(pair: tuple[Classical, Classical]) -> None:
+    first, second = pair
+    status = Status()
+    assert not second.iprobe()
+    posted = second.Irecv(np.zeros(1))
+    first.Send(np.zeros(1), 1, tag=1)
+    assert not second.iprobe(), "the posted receive has it"
+    first.Send(np.zeros(3), 1, tag=2)
+    for _ in range(2):
+        assert second.probe(tag=2, status=status) and second.iprobe(0, 2)
+        assert (status.Get_source(), status.Get_tag(), status.Get_count()) == (0, 2, 24)
+    second.Recv(np.zeros(3))
+    assert not second.iprobe() and posted.Test()
+
+
+def test_a_probe_waits_for_a_message_that_no_earlier_receive_takes() -> None:
+    def work(comm: Classical) -> Any:
+        if comm.rank == 0:
+            comm.recv(source=1)
+            return [comm.send(number, 1) for number in range(2)]
+        taken = comm.irecv(source=0)
+        comm.send(None, 0)
+        comm.probe(source=0)
+        return [taken.wait(), comm.recv()]
+
+    assert on_threads(2, work)[1] == [0, 1]
+
+
+def test_a_synchronous_send_is_over_when_a_receive_has_taken_it(pair: tuple[Classical, Classical]) -> None:
+    first, second = pair
+    for request in (first.issend("x", 1), first.Issend(np.zeros(1), 1)):
+        assert not request.Test()
+        assert second.iprobe() and not request.Test(), "a probe takes nothing"
+        second.Recv(np.zeros(100))
+        assert request.Test()
+    posted = second.irecv()
+    first.ssend("x", 1)
+    assert posted.wait() == "x"
+
+
+def test_a_cancelled_receive_takes_nothing_and_a_matched_one_cannot_be_cancelled(pair: tuple[Classical, Classical]) -> None:
+    first, second = pair
+    cancelled, matched = second.irecv(), second.irecv()
+    cancelled.Cancel()
+    first.send("x", 1)
+    matched.Cancel()
+    statuses: list[Any] = []
+    assert Request.waitall([cancelled, matched], statuses) == [None, "x"]
+    assert [status.Is_cancelled() for status in statuses] == [True, False]
+
+
+def test_collectives_and_other_communicators_never_meet_a_wildcard() -> None:
+    def work(comm: Classical) -> Any:
+        wildcard = comm.irecv()
+        twin = comm.Dup()
+        part = comm.Split(0)
+        assert part is not None
+        contexts = {comm.context, twin.context, part.context}
+        everything = [comm.allgather(comm.rank), comm.alltoall("ab"), comm.allreduce(1), comm.scan(1), comm.bcast(2)]
+        part.send("part", 1 - comm.rank)
+        twin.send("twin", 1 - comm.rank)
+        comm.barrier()
+        assert not wildcard.Test() and everything[0] == [0, 1]
+        comm.barrier()
+        comm.send("comm", 1 - comm.rank)
+        return len(contexts), wildcard.wait(), twin.recv(), part.recv()
+
+    assert on_threads(2, work) == [(3, "comm", "twin", "part")] * 2
+
+
+def test_no_rank_leaves_a_barrier_before_all_have_come() -> None:
+    came = [0] * 5
+
+    def work(comm: Classical) -> None:
+        for turn in range(1, 200):
+            came[comm.rank] = turn
+            comm.barrier()
+            assert min(came) >= turn
+
+    on_threads(5, work)
+
+
+# --- what travels -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_ranks_never_share_what_they_send() -> None:
+    def work(comm: Classical) -> None:
+        mine: list[Any] = [comm.rank]
+        everywhere = [comm.sendrecv(mine, comm.rank), comm.bcast(mine), comm.allgather(mine)[comm.rank], comm.allreduce(mine)]
+        everywhere += [comm.scan(mine), comm.scatter([mine] * comm.size), comm.alltoall([mine] * comm.size)[comm.rank]]
+        assert all(other is not mine for other in everywhere)
+        array = np.array([1.0])
+        request = comm.Isend(array, comm.rank)
+        array[:] = 2
+        request.Wait()
+        target = np.zeros(1)
+        comm.Recv(target, comm.rank)
+        assert target[0] == 1
+
+        def swallow(a: list[Any], b: list[Any]) -> list[Any]:
+            a += b
+            return a
+
+        assert comm.allreduce(mine, swallow) == list(range(comm.size)) and mine == [comm.rank]
+
+    on_threads(3, work)
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        np.arange(6.0).reshape(2, 3),
+        np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+        np.arange(3) * 1j,
+        np.array(5),
+        np.float32(2),
+        np.zeros(2, [("a", "i4"), ("b", "f8")]),
+        [np.arange(3)],
+        (np.arange(3), "l"),
+        b"bytes",
+        bytearray(b"bytes"),
+        memoryview(b"bytes"),
+        np.zeros(0),
+    ],
+    ids=lambda sent: type(sent).__name__,
+)
+def test_the_memory_of_every_kind_of_buffer_travels(pair: tuple[Classical, Classical], sent: Any) -> None:
+    first, second = pair
+    array = np.asarray(sent[0] if isinstance(sent, list | tuple) else memoryview(sent))
+    got, target = np.full(array.nbytes, 77, np.uint8), np.empty_like(array)
+    for buffer in (got, target):
+        first.Send(sent, 1)
+        second.Recv(buffer)
+    assert got.tobytes() == array.tobytes(order="A") and np.array_equal(target, array)
+
+
+def test_a_message_may_be_shorter_than_the_buffer_but_not_longer(pair: tuple[Classical, Classical]) -> None:
+    first, second = pair
+    target = np.array([1, 2, 3])
+    first.Send(np.array([9]), 1)
+    second.Recv(target)
+    assert target.tolist() == [9, 2, 3]
+    first.Send(np.arange(4), 1)
+    with pytest.raises(MessageError, match="32 bytes have come for a buffer of 24"):
+        second.Recv(target)
+
+
+def test_special_ranks_and_tags_are_known_by_whatever_library(pair: tuple[Classical, Classical]) -> None:
+    class Tag(IntEnum):
+        WORK = 3
+
+    first, second = pair
+    for null in (qmpi.PROC_NULL, classical.PROC_NULL, np.int64(classical.PROC_NULL)):
+        status = Status()
+        assert first.send(1, null) is None and first.recv(source=null, status=status) is None
+        assert first.probe(null) and first.iprobe(null) and first.irecv(source=null).test() == (True, None)
+        assert (status.source, status.count) == (null, 0)
+        first.ssend(1, null)
+    assert first.recv(source=qmpi.PROC_NULL, status=status) is None and status.tag is qmpi.ANY_TAG
+    first.send("x", np.int64(1), Tag.WORK)
+    first.send("y", 1)
+    assert [second.recv(None, qmpi.ANY_SOURCE, Tag.WORK), second.recv(None, classical.ANY_SOURCE, qmpi.ANY_TAG)] == ["x", "y"]
+
+
+def test_split_gives_world_ranks_of_members_and_a_context_per_part() -> None:
+    def work(comm: Classical) -> Any:
+        part = comm.Split(None if comm.rank == 2 else comm.rank % 2, key=-comm.rank)
+        if part is None:
+            return None
+        half = part.Split(0, key=-part.rank)
+        assert half is not None and half.hub is comm.hub
+        return part.members, half.members, half.rank, part.context, half.context
+
+    zeroth, first, second, third, fourth = on_threads(5, work)
+    assert zeroth[:3] == ((4, 0), (0, 4), 0) and fourth[:3] == ((4, 0), (0, 4), 1)
+    assert first[:3] == ((3, 1), (1, 3), 0) and third[:3] == ((3, 1), (1, 3), 1) and second is None
+    assert zeroth[3:] == fourth[3:] and first[3:] == third[3:]
+    assert {*zeroth[3:], *first[3:]} == {1, 2, 3, 4}
