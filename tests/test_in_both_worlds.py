@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.mpi.launch import PROGRAMS, Run, launch, start
+from tests.mpi.launch import DEFAULTS, PROGRAMS, Run, launch, start
 
 PYTEST = ["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
 WITH_MPI = [*PYTEST, "--with-mpi"]
@@ -32,7 +32,7 @@ def test_the_laws_hold_on_ranks(ranks: int, settings: dict[str, str]) -> None:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("ranks", "settings"), JOBS, ids=name)
 def test_the_laws_hold_on_threads(ranks: int, settings: dict[str, str]) -> None:
-    all_pass(start([sys.executable, *PYTEST, "--threads", str(ranks), "tests/mpi"], settings, timeout_s=240))
+    all_pass(start([sys.executable, *PYTEST, "--threads", str(ranks), "tests/mpi"], DEFAULTS | settings, timeout_s=240))
 
 
 def all_pass(run: Run) -> None:
@@ -142,6 +142,11 @@ def test_a_communicator_outside_the_universe_is_refused_on_every_rank(case: str)
     run = launch(3, [str(PROGRAMS / "founding.py"), case], timeout_s=60)
     for outcome in outcomes(run, 3):
         assert outcome.startswith("OutsideUniverse: ") and "largest" in outcome, run.tail()
+
+
+def test_a_rank_that_does_not_come_to_the_founding_is_named() -> None:
+    run = launch(3, [str(PROGRAMS / "comes_late.py")], timeout_s=60)
+    assert run.code == 0 and run.output.count("qmpi: rank 2 of 3 made no qmpi call within 10 s; the others wait") == 1, run.tail()
 
 
 # --- leaving -----------------------------------------------------------------------------------------------------------------------------

@@ -16,7 +16,8 @@ from qmpi.cli.launcher import find
 TESTS = Path(__file__).resolve().parents[1]
 REPOSITORY = TESTS.parent
 PROGRAMS = TESTS / "mpi" / "programs"
-SEED = "20210501"  # of every run that does not choose its own; printed with each
+SEED = "20210501"
+DEFAULTS = {"QMPI_SEED": SEED, "QMPI_STRICT": "1"}  # of every run that does not choose its own; printed with each
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,18 +44,17 @@ launcher = cache(find)
 def launch(ranks: int, arguments: Sequence[str], settings: Mapping[str, str] | None = None, timeout_s: float = 120) -> Run:
     """Runs `python *arguments` on so many ranks."""
     command = [*launcher().command(ranks), sys.executable, *arguments]
-    return start(command, launcher().environment() | dict(settings or {}), timeout_s)
+    return start(command, launcher().environment() | DEFAULTS | dict(settings or {}), timeout_s)
 
 
-def start(command: Sequence[str], settings: Mapping[str, str] | None = None, timeout_s: float = 120) -> Run:
-    """Runs a command in a process group of its own that is killed as a whole when it takes too long."""
-    chosen = {"QMPI_SEED": SEED, "QMPI_STRICT": "1", **(settings or {})}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("QMPI_")} | chosen
-    shown = " ".join([*(f"{name}={value}" for name, value in chosen.items()), *command])
+def start(command: Sequence[str], settings: Mapping[str, str], timeout_s: float = 120, folder: Path = REPOSITORY) -> Run:
+    """Runs a command in a process group of its own that is killed as a whole when it takes too long. No other QMPI_ settings hold."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("QMPI_")} | dict(settings)
+    shown = " ".join([*(f"{name}={value}" for name, value in settings.items()), *command])
     process = subprocess.Popen(
         command,
         env=environment,
-        cwd=REPOSITORY,
+        cwd=folder,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -71,7 +71,7 @@ class Register(Sequence[Qubit]):
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Undoes the operation that brought the contents; after an exception, gives it up and tells the peer."""
         if self.operation is not None:
-            self.operation.comm.leave(self.operation, error)
+            self.operation.comm._leave(self.operation, error)
 
 
 def qubits_of(operand: Register | Qubit) -> tuple[Qubit, ...]:

@@ -65,7 +65,7 @@ class Sent:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         """Undoes the operation; after an exception, gives it up."""
-        self.operation.comm.leave(self.operation, error)
+        self.operation.comm._leave(self.operation, error)
 
 
 class Transfer:
@@ -156,7 +156,7 @@ class Transfer:
     def _unrecv_move(self, call: str, q: Register | Qubit, source: int | Wildcard | None, tag: int | None) -> Request[None]:
         return self._undo(call, self._find(Side.DESTINATION, q, source, tag))
 
-    def leave(self, operation: Operation, error: BaseException | None) -> None:
+    def _leave(self, operation: Operation, error: BaseException | None) -> None:
         """Ends the `with` block of an operation: undoes it, or after an exception gives it up. What the block's manager calls.
 
         Args:
@@ -204,7 +204,7 @@ class Transfer:
         self._session.obligations.record(operation)
         return operation
 
-    def tell(self, operation: Operation, how: str) -> None:
+    def _tell(self, operation: Operation, how: str) -> None:
         """Tells the peer why a copy will not be undone. What the obligations call.
 
         Args:

@@ -144,7 +144,7 @@ class Obligations:
     def _end(self, operation: Operation, how: str) -> None:
         self.close(operation)
         if operation.side in (Side.COPY, Side.DESTINATION):
-            operation.comm.tell(operation, how)
+            operation.comm._tell(operation, how)
 
     def outstanding(self, comm: Any) -> list[str]:
         """One line per copy that is neither undone nor discharged."""

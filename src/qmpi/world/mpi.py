@@ -14,6 +14,7 @@ import struct
 import sys
 import threading
 import time
+from contextlib import nullcontext
 from types import TracebackType
 from typing import Any
 
@@ -23,6 +24,7 @@ from mpi4py import MPI
 from .._core import VERSION, Arena
 from ..errors import CommunicatorError, FoundingError, InvalidArgument, OutsideUniverse, QMPIError, SecondThread, line_of, set_rank
 from .base import INTERRUPTED, Membership, Universe, create_arena
+from .roll_call import present
 from .settings import Settings, contradictions
 
 _MESSAGE_BYTES = 512
@@ -57,7 +59,8 @@ def join(comm: Any) -> tuple[Universe, Membership]:
         raise SecondThread("a rank is one thread: this call comes from another thread than the one that founded qmpi")
     if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
         raise CommunicatorError(f"qmpi.Comm wraps an mpi4py intracommunicator, not {comm!r}")
-    own = comm.Dup()
+    with nullcontext() if _universe else present(MPI.COMM_WORLD.rank, _world_ranks(comm)):
+        own = comm.Dup()
     try:
         founded = np.zeros(own.size, np.int8)
         own.Allgather(np.array([_universe is not None], np.int8), founded)
@@ -85,6 +88,10 @@ def split(comm: Any, color: int | None, key: int) -> Any | None:
     """`comm.Split`; None for ranks that take no part. **Collective** over `comm`."""
     part = comm.Split(MPI.UNDEFINED if color is None else color, key)
     return None if part == MPI.COMM_NULL else part
+
+
+def _world_ranks(comm: MPI.Intracomm) -> list[int]:
+    return list(MPI.Group.Translate_ranks(comm.Get_group(), list(range(comm.size)), MPI.COMM_WORLD.Get_group()))
 
 
 def _found(own: MPI.Intracomm) -> None:

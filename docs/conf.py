@@ -1,0 +1,38 @@
+"""How the site is built: `python -m sphinx -W -n docs build/docs`. Nothing is executed; the tests run every program it shows."""
+
+import sys
+from pathlib import Path
+
+import qmpi
+
+sys.path.insert(0, str(Path(__file__).parent / "_extensions"))
+
+project = "qmpi"
+copyright = "the qmpi authors, Apache-2.0"
+version = release = qmpi.__version__
+
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_click",
+    "myst_nb",
+    "house_docstrings",
+    "gate_table",
+    "error_tree",
+    "settings_table",
+]
+exclude_patterns = ["_extensions"]
+html_theme = "furo"
+html_title = f"qmpi {version}"
+
+myst_enable_extensions = ["deflist", "dollarmath"]
+myst_heading_anchors = 3
+nb_execution_mode = "off"
+
+autodoc_member_order = "bysource"
+autodoc_typehints_format = "short"
+
+# What signatures name and nobody needs a page for; `Qubits` is a Qubit or a Register.
+_UNTOLD = ("comm.request.Result", "world.threads.Result", "gates.table.Step", "runtime.obligations.Side")
+nitpick_ignore = [("py:class", name) for name in ("ArrayLike", "Qubits", *(f"qmpi.{name}" for name in _UNTOLD))]
+nitpick_ignore_regex = [("py:.*", r"(numpy|mpi4py|collections\.abc|types|typing)\..*")]

@@ -1,0 +1,11 @@
+"""A program whose last rank makes its first qmpi call late. Started by test_in_both_worlds.py."""
+
+import time
+
+from mpi4py import MPI
+
+import qmpi
+
+if MPI.COMM_WORLD.rank == MPI.COMM_WORLD.size - 1:
+    time.sleep(11)
+qmpi.COMM_WORLD.barrier()
