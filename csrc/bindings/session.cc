@@ -211,6 +211,14 @@ void bind_session(nb::module_& m) {
         Gil patience;
         s.send_bytes(Verb::bytes, {data.c_str(), data.size()}, dest, context, tag, 0, patience);
       }, "data"_a, "dest"_a, "context"_a, "tag"_a)
+      .def("post_bytes", [](const std::shared_ptr<PySession>& s, nb::bytes data, int dest, std::uint32_t context, int tag) {
+        Gil patience;
+        return PyTicket{s, s->post_bytes(Verb::bytes, {data.c_str(), data.size()}, dest, context, tag, 0, patience)};
+      }, "data"_a, "dest"_a, "context"_a, "tag"_a, "The same, for who may want to withdraw it; wait for the ticket in the end.")
+      .def("disclaim", [](PySession& s, int peer, std::uint32_t context, std::uint64_t operation) {
+        Gil patience;
+        s.disclaim(peer, context, operation, patience);
+      }, "peer"_a, "context"_a, "operation"_a, "What the peer sends for this operation is dropped.")
       .def("send_note", [](PySession& s, std::string_view text, int dest, std::uint32_t context, int tag, std::uint64_t operation) {
         Gil patience;
         s.send_bytes(Verb::note, text, dest, context, tag, operation, patience);
@@ -223,10 +231,12 @@ void bind_session(nb::module_& m) {
         Gil patience;
         s.unpublish(patience);
       })
-      .def("look", [](PySession& s) {
+      .def("look", [](PySession& s, const std::vector<PyTicket*>& given_up) {
+        std::vector<Ticket*> tickets;
+        for (PyTicket* ticket : given_up) tickets.push_back(&ticket->ticket);
         Gil patience;
-        s.look(patience);
-      }, "What a waiting rank does now and then; raises Deadlock, PeerLeft, RankLost or PeerFailed.")
+        s.look(tickets, patience);
+      }, "given_up"_a, "What a waiting rank does now and then; raises RankLost, PeerFailed, or Deadlock or PeerLeft after these were withdrawn.")
       .def("receive_bytes", [](const std::shared_ptr<PySession>& s, int source, std::uint32_t context, int tag) {
         Gil patience;
         return PyTicket{s, s->receive_bytes(source, context, tag, patience)};

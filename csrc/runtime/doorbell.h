@@ -10,6 +10,8 @@
 #include <cerrno>
 #include <cstdint>
 
+#include "store/arena.h"
+
 namespace qmpi {
 
 inline std::int64_t now_us() {
@@ -26,6 +28,12 @@ inline bool futex_wait(const std::atomic<std::uint32_t>& word, std::uint32_t see
 
 inline void futex_wake(const std::atomic<std::uint32_t>& word, int sleepers) {
   syscall(SYS_futex, &word, FUTEX_WAKE, sleepers, nullptr, nullptr, 0);
+}
+
+// The waiter sets `asleep` before it looks a last time, the ringer changes the state before it looks at `asleep`.
+inline void ring(RankRecord& rank) {
+  rank.bell += 1;
+  if (rank.asleep) futex_wake(rank.bell, 1);
 }
 
 }  // namespace qmpi

@@ -15,12 +15,6 @@ namespace {
 // is left to those who work, and lets anyone else who wants its core have it.
 constexpr std::int64_t spin_us = 100;
 
-// The waiter sets `asleep` before it looks a last time, the ringer changes the state before it looks at `asleep`.
-void ring(RankRecord& rank) {
-  rank.bell += 1;
-  if (rank.asleep) futex_wake(rank.bell, 1);
-}
-
 bool carries_qubits(Verb verb) { return verb == Verb::copy || verb == Verb::move || verb == Verb::unmove; }
 
 }  // namespace
@@ -94,10 +88,12 @@ void Mailboxes::prepend(Offset& list, Posting& posting) {
   list = arena_->offset_of(&posting);
 }
 
-void Mailboxes::unlink(Offset& list, Posting& posting) {
+bool Mailboxes::unlink(Offset& list, const Posting& posting) {
   Offset* link = &list;
-  while (at(*link) != &posting) link = &at(*link)->next;
+  while (*link != 0 && at(*link) != &posting) link = &at(*link)->next;
+  if (*link == 0) return false;
   *link = posting.next;
+  return true;
 }
 
 void Mailboxes::complete(Posting& posting, Phase phase) {
@@ -133,7 +129,12 @@ Posting* Mailboxes::take_receive(RankRecord& box, const Posting& message) {
   return nullptr;
 }
 
-void Mailboxes::finish_match(Posting& message, Posting& receive) {
+void Mailboxes::finish_match(Posting& message, Posting& receive, Patience& patience) {
+  if (receive.unclaimed) {
+    discard(message, patience);
+    discard(receive, patience);
+    return;
+  }
   if (message.verb == Verb::note) {
     receive.failure = Failure::abandoned;
   } else {
@@ -172,7 +173,7 @@ bool Mailboxes::send(Posting& message, Patience& patience) {
     if (!receive) append(box.unexpected, message);
     if (receive && reserved && carries_qubits(message.verb)) box.held -= static_cast<std::int32_t>(message.count);
   }
-  if (receive) finish_match(message, *receive);
+  if (receive) finish_match(message, *receive, patience);
   return true;
 }
 
@@ -197,19 +198,25 @@ void Mailboxes::receive(Posting& receive, Patience& patience) {
     if (message->phase == Phase::packed) {
       unlink(box.unexpected, *message);
       if (carries_qubits(message->verb)) box.held -= static_cast<std::int32_t>(message->count);
+    } else {
+      message->phase = Phase::packing;
     }
   }
-  // A raw message stays listed while it is packed: only this rank takes anything out of its mailbox, and if it does not fit into
-  // memory nothing has changed.
-  if (message->phase == Phase::raw) {
-    steps_.pack(*message);
+  // It stays listed while it is packed: if it does not fit into memory nothing has changed.
+  if (message->phase == Phase::packing) {
+    try {
+      steps_.pack(*message);
+    } catch (const Error&) {
+      message->phase = Phase::raw;
+      throw;
+    }
     {
       Guard guard(box.mutex, patience);
       unlink(box.unexpected, *message);
     }
     complete(*message, Phase::done);
   }
-  finish_match(*message, receive);
+  finish_match(*message, receive, patience);
   pack_waiting(patience);
 }
 
@@ -224,12 +231,14 @@ void Mailboxes::pack_waiting(Patience& patience) {
         if (at(offset)->phase == Phase::raw) next = at(offset);
       if (!next || !has_room(box, *next)) return;
       hold(box, *next);
+      next->phase = Phase::packing;
     }
     try {
       steps_.pack(*next);
     } catch (const Error&) {  // it waits on: the receive that takes it will try again and report
       Guard guard(box.mutex, patience);
       box.held -= static_cast<std::int32_t>(next->count);
+      next->phase = Phase::raw;
       return;
     }
     // The sender's request sees `packed` as its end; the mailbox keeps the message.
@@ -273,15 +282,15 @@ void Mailboxes::meet(Posting& mine, Patience& patience) {
 }
 
 bool Mailboxes::withdraw(Posting& posting, Patience& patience) {
-  const int box_rank = posting.verb == Verb::epr ? std::min(posting.owner, posting.peer) : posting.owner;
+  const bool message = posting.phase == Phase::raw || posting.phase == Phase::packed;
+  const int box_rank = message ? posting.peer : posting.verb == Verb::epr ? std::min(posting.owner, posting.peer) : posting.owner;
   RankRecord& box = arena_->rank(box_rank);
   Guard guard(box.mutex, patience);
-  for (Offset offset = box.posted; offset != 0; offset = at(offset)->next)
-    if (at(offset) == &posting) {
-      unlink(box.posted, posting);
-      return true;
-    }
-  return false;
+  if (!message) return unlink(box.posted, posting);
+  const bool free = posting.phase == Phase::raw || posting.verb == Verb::bytes;
+  if (!free || !unlink(box.unexpected, posting)) return false;
+  posting.holders -= 1;  // the mailbox
+  return true;
 }
 
 std::int64_t Mailboxes::unreceived(const Arena& arena, Patience& patience) {
@@ -315,7 +324,7 @@ bool Mailboxes::wait(const Posting& posting, std::int64_t microseconds, Patience
     const bool interrupted = !over(posting) && left > 0 && !futex_wait(me.bell, seen, left);
     me.asleep = 0;
     if (over(posting)) return true;
-    if (left <= 0 || interrupted) return false;
+    if (left <= 0 || interrupted || me.nudged.exchange(0)) return false;
   }
 }
 

@@ -23,6 +23,7 @@ enum class Verb : std::int32_t {
 
 enum class Phase : std::uint32_t {
   raw,      // a message whose qubits are still the sender's
+  packing,  // the same, while its receiver packs it
   packed,   // a message that no longer needs its sender
   pending,  // a posted receive
   done,
@@ -56,7 +57,8 @@ struct Posting {
   std::uint64_t operation;  // a message: the operation it is part of; a receive: the only one it accepts, 0 = any
   std::uint64_t number;     // the owner's operation number, key of its draws
   std::uint32_t count;      // qubits named (a receive: at most as many may arrive), or bytes
-  std::uint32_t capacity_is_free;  // a receive without a target
+  bool capacity_is_free;    // a receive without a target
+  bool unclaimed;           // a receive whose message nobody wants any more: both are dropped when it comes
   Block block;              // qubits[count], cargo[count], bits[2 count]; or bytes[count]
   Charges charges;          // the owner's
   Offset match;             // a finished receive: the message it got
@@ -91,15 +93,15 @@ class Mailboxes {
   void receive(Posting& receive, Patience& patience);  // done at once if a message was there
   void meet(Posting& mine, Patience& patience);        // prepare_epr
 
-  // Takes a pending receive out of the mailbox; false if it has been matched.
+  // Takes back what nobody has matched: a pending receive, a message that is not packed yet, or bytes. False if it is too late.
   bool withdraw(Posting& posting, Patience& patience);
-  // Sleeps until the posting is over, at most `microseconds` and not beyond a signal; true if it is.
+  // Sleeps until the posting is over, at most `microseconds` and not beyond a signal or a nudge; true if it is.
   bool wait(const Posting& posting, std::int64_t microseconds, Patience& patience) const;
   static bool finished(const Posting& posting) { return posting.phase.load() >= Phase::done; }
   // Whoever waits for it need not any more: a sender's message may still lie in a mailbox.
   static bool over(const Posting& posting) {
     const Phase phase = posting.phase.load();
-    return phase != Phase::raw && phase != Phase::pending;
+    return phase != Phase::raw && phase != Phase::packing && phase != Phase::pending;
   }
 
   // Messages of the users' contexts that wait in any mailbox of the arena.
@@ -113,9 +115,9 @@ class Mailboxes {
   void hold(RankRecord& box, const Posting& message);
   void append(Offset& list, Posting& posting);
   void prepend(Offset& list, Posting& posting);
-  void unlink(Offset& list, Posting& posting);
+  bool unlink(Offset& list, const Posting& posting);  // false if it is not there
   void complete(Posting& posting, Phase phase);
-  void finish_match(Posting& message, Posting& receive);
+  void finish_match(Posting& message, Posting& receive, Patience& patience);
   void pack_waiting(Patience& patience);
   Posting* at(Offset offset) const { return arena_->at<Posting>(offset); }
 

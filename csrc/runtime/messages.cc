@@ -69,15 +69,34 @@ Ticket Session::meet(std::span<const HandleName> names, int peer, std::uint32_t 
   });
 }
 
-Ticket Session::send_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
+Ticket Session::post_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
                            Patience& patience) {
   require_usable();
   Posting& message = boxes_.create(verb, dest, context, tag, static_cast<std::uint32_t>(data.size()), patience);
   std::copy(data.begin(), data.end(), boxes_.bytes(message).begin());
   message.operation = operation;
+  message.holders += 1;  // the ticket
   patience_ = &patience;
   boxes_.send(message, patience);  // bytes always find room
-  return {};
+  Ticket ticket;
+  ticket.posting = &message;
+  return ticket;
+}
+
+void Session::send_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
+                         Patience& patience) {
+  Ticket ticket = post_bytes(verb, data, dest, context, tag, operation, patience);
+  finish(ticket, patience);
+}
+
+void Session::disclaim(int peer, std::uint32_t context, std::uint64_t operation, Patience& patience) {
+  require_usable();
+  Posting& posting = boxes_.create(Verb::uncopy, peer, context, any_tag, 0, patience);
+  posting.capacity_is_free = true;
+  posting.unclaimed = true;
+  posting.operation = operation;
+  patience_ = &patience;
+  boxes_.receive(posting, patience);
 }
 
 Ticket Session::receive_bytes(int source, std::uint32_t context, int tag, Patience& patience) {
@@ -144,11 +163,16 @@ void Session::settle(Ticket& ticket) {
 bool Session::withdraw(Ticket& ticket, Patience& patience) {
   require_usable();
   if (!ticket.posting || !boxes_.withdraw(*ticket.posting, patience)) return false;
-  watch_.unpublish(patience);
   settle(ticket);
   boxes_.discard(*ticket.posting, patience);
   ticket.posting = nullptr;
   return true;
+}
+
+void Session::look(std::span<Ticket* const> given_up, Patience& patience) {
+  if (!watch_.look(patience)) return;
+  for (Ticket* ticket : given_up) withdraw(*ticket, patience);
+  watch_.accept(patience);
 }
 
 void Session::publish(const Ticket& ticket, std::span<const std::int32_t> members, std::string_view line, Patience& patience) {

@@ -75,7 +75,7 @@ void Order::await(std::uint64_t turn, const Measurement& measurement, Patience& 
     if (!std::exchange(published, true))
       watch_.publish(turn, "measurement " + name_of(measurement) + ", whose turn has not come: next in the recorded order is " + name_of(recorded_[shared.turn]), patience);
     try {
-      watch_.look(patience);
+      if (watch_.look(patience)) watch_.accept(patience);
     } catch (const Error&) {
       watch_.unpublish(patience);
       throw;

@@ -36,10 +36,14 @@ Session::Session(std::shared_ptr<Arena> arena, int rank)
       order_(arena, watch_),
       protocol_(store_, boxes_, order_) {
   arena->enter(rank);
+  ++ranks_here_;
 }
 
+thread_local int Session::ranks_here_ = 0;
+
 Session::~Session() {
-  if (!closed_ && forks == forks_) store_.arena().leave(rank_);
+  Patience patience;
+  close(patience);
 }
 
 // --- handles -------------------------------------------------------------------------------------------------------------------
@@ -48,6 +52,7 @@ void Session::require_usable() const {
   if (closed_) throw Error("Closed", "qmpi has been closed in this rank");
   if (forks != forks_)
     throw Error("Forked", "this process was forked from a rank and cannot act for it: start processes before qmpi, or with subprocess");
+  if (std::this_thread::get_id() != thread_ && ranks_here_ > 0) throw Error("ForeignQubit", "the qubit belongs to another rank");
   if (std::this_thread::get_id() != thread_)
     throw Error("SecondThread", "a rank is one thread: this call comes from another thread than the one that founded qmpi");
   store_.arena().require_going();
@@ -271,6 +276,7 @@ void Session::force(std::uint64_t bits, int count) {
 
 std::int64_t Session::close(Patience& patience) {
   if (std::exchange(closed_, true) || forks != forks_) return 0;
+  if (std::this_thread::get_id() == thread_) --ranks_here_;
   Arena& arena = store_.arena();
   const bool going = arena.header().ending == Ending::none;
   return arena.leave(rank_) && going ? Mailboxes::unreceived(arena, patience) : 0;

@@ -92,18 +92,24 @@ class Session {
   Ticket receive(Verb verb, std::span<const HandleName> qubits, bool allocate, int source, std::uint32_t context, int tag,
                  std::uint64_t operation, Patience& patience);
   Ticket meet(std::span<const HandleName> qubits, int peer, std::uint32_t context, int tag, Patience& patience);
-  Ticket send_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
+  // Bytes are on their way at once; the ticket can take them back as long as nobody has received them.
+  Ticket post_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
                     Patience& patience);
+  void send_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
+                  Patience& patience);
+  // What `peer` sends for this operation, bits or a note, is dropped, whether it has come or not.
+  void disclaim(int peer, std::uint32_t context, std::uint64_t operation, Patience& patience);
   Ticket receive_bytes(int source, std::uint32_t context, int tag, Patience& patience);
   // True once the ticket is finished and its results are filled in.
   bool wait(Ticket& ticket, std::int64_t microseconds, Patience& patience);
   // Its qubits may be used again: whoever issued it has waited. (Not sooner, or it would depend on timing what is an error.)
   void settle(Ticket& ticket);
-  bool withdraw(Ticket& ticket, Patience& patience);  // a receive or meeting nobody has matched; false if it is too late
-  // Tells the watch that this rank waits for a ticket; ends by itself when the ticket is finished or withdrawn.
+  bool withdraw(Ticket& ticket, Patience& patience);  // what nobody has matched; false if it is too late
+  // Tells the watch that this rank waits for a ticket; ends by itself when the ticket is finished. Not to be withdrawn meanwhile.
   void publish(const Ticket& ticket, std::span<const std::int32_t> members, std::string_view line, Patience& patience);
   void unpublish(Patience& patience) { watch_.unpublish(patience); }
-  void look(Patience& patience) { watch_.look(patience); }
+  // What a waiting rank does now and then. Throws Deadlock or PeerLeft, after these tickets have been withdrawn, RankLost or PeerFailed.
+  void look(std::span<Ticket* const> given_up, Patience& patience);
 
   // The rank leaves; in its own thread. The last one learns how many messages nobody received.
   std::int64_t close(Patience& patience);
@@ -135,6 +141,7 @@ class Session {
   Ticket issue(Posting& posting, std::span<const HandleName> names, bool receives, Patience& patience, Start&& start);
   Patience* patience_ = nullptr;  // of the call under way, for the protocol steps
 
+  static thread_local int ranks_here_;  // sessions of the calling thread
   int rank_;
   std::thread::id thread_;
   int forks_;  // of this process, when the session began

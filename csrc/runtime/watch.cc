@@ -1,23 +1,25 @@
 #include "runtime/watch.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <numeric>
 #include <string>
 #include <vector>
 
+#include "runtime/doorbell.h"
+
 namespace qmpi {
 namespace {
 
 constexpr std::int64_t look_every_us = 50'000;  // somebody of the node
-constexpr std::size_t listed = 32;              // ranks that a report shows
+constexpr unsigned accept_poll_us = 500;
+constexpr std::size_t listed = 32;  // ranks that a report shows
 
 struct Wait {
   Block block;
   Offset posting;      // what it waits for; 0 for
   std::uint64_t turn;  // this turn in a replayed order
   Offset verdict;
+  bool accepted;
   std::uint32_t wakers;
   std::int32_t* begin() { return reinterpret_cast<std::int32_t*>(this + 1); }
   std::span<std::int32_t> all() { return {begin(), wakers}; }
@@ -27,6 +29,7 @@ struct Wait {
 struct Verdict {
   Block block;
   std::uint32_t readers, length;
+  std::atomic<std::uint32_t> to_accept;
   bool left;  // PeerLeft, else Deadlock
   char* text() { return reinterpret_cast<char*>(this + 1); }
 };
@@ -67,7 +70,7 @@ void Watch::publish(std::uint64_t turn, std::string_view line, Patience& patienc
 
 void Watch::publish(Offset posting, std::uint64_t turn, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience) {
   const Block block = arena_->take(sizeof(Wait) + wakers.size_bytes(), 0, patience);
-  Wait& wait = *new (arena_->at<char>(block.offset)) Wait{block, posting, turn, 0, static_cast<std::uint32_t>(wakers.size())};
+  Wait& wait = *new (arena_->at<char>(block.offset)) Wait{block, posting, turn, 0, false, static_cast<std::uint32_t>(wakers.size())};
   std::copy(wakers.begin(), wakers.end(), wait.begin());
   RankRecord& record = arena_->rank(rank_);
   Guard guard(arena_->header().watch, patience);
@@ -84,6 +87,7 @@ void Watch::unpublish(Patience& patience) {
   RankRecord& record = arena_->rank(rank_);
   Guard guard(arena_->header().watch, patience);
   Wait& wait = *arena_->at<Wait>(std::exchange(record.wait, 0));
+  if (wait.verdict != 0 && !wait.accepted) arena_->at<Verdict>(wait.verdict)->to_accept -= 1;
   drop(wait.verdict, patience);
   const Block block = wait.block;
   arena_->give(block, block.capacity, patience);
@@ -110,18 +114,28 @@ void Watch::glance() {
   arena_->require_going();
 }
 
-void Watch::look(Patience& patience) {
+bool Watch::look(Patience& patience) {
   const bool mine = due();
   if (mine) arena_->mourn();
   arena_->require_going();
   Guard guard(arena_->header().watch, patience);
   if (mine) judge(patience);
-  const RankRecord& record = arena_->rank(rank_);
-  if (record.wait == 0) return;
-  if (const Offset offset = arena_->at<Wait>(record.wait)->verdict) {
-    Verdict& verdict = *arena_->at<Verdict>(offset);
-    throw Error(verdict.left ? "PeerLeft" : "Deadlock", std::string(verdict.text(), verdict.length));
+  const Offset wait = arena_->rank(rank_).wait;
+  return wait != 0 && arena_->at<Wait>(wait)->verdict != 0;
+}
+
+void Watch::accept(Patience& patience) {
+  Wait& wait = *arena_->at<Wait>(arena_->rank(rank_).wait);  // only this rank changes it now
+  Verdict& verdict = *arena_->at<Verdict>(wait.verdict);
+  const Error error(verdict.left ? "PeerLeft" : "Deadlock", std::string(verdict.text(), verdict.length));
+  wait.accepted = true;
+  verdict.to_accept -= 1;
+  patience.give_way();
+  while (verdict.to_accept > 0) {
+    arena_->require_going();
+    usleep(accept_poll_us);
   }
+  throw error;
 }
 
 // While the lock is held, nobody who has published does anything but wait, so what is seen here held at one moment: a posting that
@@ -136,8 +150,8 @@ void Watch::judge(Patience& patience) {
     free[rank] = record.presence != Presence::left;
     if (record.wait == 0) continue;
     Wait& wait = *arena_->at<Wait>(record.wait);
-    const bool over = wait.posting ? Mailboxes::over(*arena_->at<Posting>(wait.posting)) : arena_->header().turn >= wait.turn;
-    if (over || wait.verdict != 0) continue;  // it will wake up
+    if (wait.verdict != 0) continue;  // it will wake up; what it waited for may have been taken back
+    if (wait.posting ? Mailboxes::over(*arena_->at<Posting>(wait.posting)) : arena_->header().turn >= wait.turn) continue;
     any = waits[rank] = true;
     free[rank] = false;
     for (const std::int32_t waker : wait.all()) could_wake[waker].push_back(rank);
@@ -176,10 +190,15 @@ void Watch::judge(Patience& patience) {
 
 void Watch::tell(std::span<const int> ranks, bool left, std::string_view text, Patience& patience) {
   const Block block = arena_->take(sizeof(Verdict) + text.size(), 0, patience);
-  Verdict& verdict = *new (arena_->at<char>(block.offset)) Verdict{
-      block, static_cast<std::uint32_t>(ranks.size()), static_cast<std::uint32_t>(text.size()), left};
+  const auto told = static_cast<std::uint32_t>(ranks.size());
+  Verdict& verdict = *new (arena_->at<char>(block.offset)) Verdict{block, told, static_cast<std::uint32_t>(text.size()), told, left};
   std::copy(text.begin(), text.end(), verdict.text());
-  for (const int rank : ranks) arena_->at<Wait>(arena_->rank(rank).wait)->verdict = block.offset;
+  for (const int rank : ranks) {
+    RankRecord& record = arena_->rank(rank);
+    arena_->at<Wait>(record.wait)->verdict = block.offset;
+    record.nudged = 1;
+    ring(record);
+  }
 }
 
 }  // namespace qmpi

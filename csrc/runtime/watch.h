@@ -17,10 +17,13 @@ class Watch {
   // The same for a turn in a replayed order (Header::turn), which anybody may bring nearer.
   void publish(std::uint64_t turn, std::string_view line, Patience& patience);
   void unpublish(Patience& patience);
-  bool published() const { return published_; }
 
-  // What a waiting rank does now and then. Throws Deadlock, PeerLeft, RankLost or PeerFailed.
-  void look(Patience& patience);
+  // What a waiting rank does now and then: looks for deaths and deadlocks. True if this rank has been told that its wait will not end.
+  // Throws RankLost or PeerFailed.
+  bool look(Patience& patience);
+  // Then it takes back what it had posted, and throws Deadlock or PeerLeft here: once all who were told the same have come so far, so
+  // that none of them acts before the others know.
+  [[noreturn]] void accept(Patience& patience);
   // What a working rank does now and then: only looks for deaths. Throws RankLost or PeerFailed.
   void glance();
 

@@ -24,10 +24,10 @@ from .api import Bits, expectation, measure, probability, reset
 from .comm.communicator import COMM_WORLD, Comm, StoreReport
 from .comm.register import Register
 from .comm.request import Request, Status
-from .comm.transfer import ANY_SOURCE, ANY_TAG, PROC_NULL
 from .errors import QMPIError
 from .gates import *  # noqa: F403
 from .world.threads import run
+from .world.wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL
 
 __version__ = VERSION
 

@@ -15,7 +15,7 @@ QMPIError
 │   └── EntangledQubit               it must be in a basis state, or disentangled
 ├── MessageError                     Truncated · MismatchedMessage
 ├── ObligationError                  UnmatchedInverse · OutstandingCopies
-├── CommunicatorError                FoundingError · OutsideUniverse · Closed
+├── CommunicatorError                FoundingError · OutsideUniverse · MismatchedCollective · Closed
 ├── StateTooLarge (MemoryError)      an entangled state would not fit into QMPI_MEMORY
 ├── SecondThread                     a rank is one thread
 ├── Forked                           a rank is one process
@@ -168,6 +168,10 @@ class FoundingError(CommunicatorError):
 
 class OutsideUniverse(CommunicatorError):
     """The communicator has ranks that the first one did not have: wrap the largest first."""
+
+
+class MismatchedCollective(CommunicatorError):
+    """The ranks of a communicator made different collective calls."""
 
 
 class Closed(CommunicatorError):

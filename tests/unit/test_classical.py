@@ -15,11 +15,12 @@ from typing import Any
 
 import numpy as np
 import pytest
+from mpi4py import MPI
 
 import qmpi
 from qmpi.errors import MessageError
-from qmpi.world import classical
 from qmpi.world.classical import Classical, Hub, Request, Status
+from qmpi.world.classical.mailbox import ANY, Event, Mailbox, Message
 from tests.classical_programs import Call, expected, numbered_program
 from tests.mpi.launch import launch
 from tests.mpi.programs.classical_oracle import THREADS, on_threads, perform
@@ -69,7 +70,7 @@ def test_mpi4py_returns_the_same_and_its_constants_and_operators_work_on_threads
 
 
 def test_names_arguments_and_defaults_are_mpi4py_s(oracle: list[dict[str, Any]]) -> None:
-    spelled = {classical.ANY_SOURCE: "ANY_SOURCE", classical.ANY_TAG: "ANY_TAG", operator.add: "SUM"}
+    spelled = {qmpi.ANY_SOURCE: "ANY_SOURCE", qmpi.ANY_TAG: "ANY_TAG", operator.add: "SUM"}
 
     def ours(method: Callable[..., Any]) -> dict[str, str | None]:
         parameters = [each for each in inspect.signature(method).parameters.values() if each.name not in ("self", "cls")]
@@ -167,6 +168,14 @@ def test_a_probe_waits_for_a_message_that_no_earlier_receive_takes() -> None:
         return [taken.wait(), comm.recv()]
 
     assert on_threads(2, work)[1] == [0, 1]
+
+
+def test_a_probe_that_waits_takes_nothing_either() -> None:
+    mailbox, received = Mailbox(), Event()
+    probe = mailbox.probe(ANY, 3)
+    mailbox.deliver(Message(0, 3, b"", received))
+    assert probe.arrival.happened and not received.happened
+    assert mailbox.receive(0, ANY).message is probe.message and received.happened
 
 
 def test_a_synchronous_send_is_over_when_a_receive_has_taken_it(pair: tuple[Classical, Classical]) -> None:
@@ -293,7 +302,7 @@ def test_special_ranks_and_tags_are_known_by_whatever_library(pair: tuple[Classi
         WORK = 3
 
     first, second = pair
-    for null in (qmpi.PROC_NULL, classical.PROC_NULL, np.int64(classical.PROC_NULL)):
+    for null in (qmpi.PROC_NULL, MPI.PROC_NULL, np.int64(MPI.PROC_NULL)):
         status = Status()
         assert first.send(1, null) is None and first.recv(source=null, status=status) is None
         assert first.probe(null) and first.iprobe(null) and first.irecv(source=null).test() == (True, None)
@@ -302,7 +311,7 @@ def test_special_ranks_and_tags_are_known_by_whatever_library(pair: tuple[Classi
     assert first.recv(source=qmpi.PROC_NULL, status=status) is None and status.tag is qmpi.ANY_TAG
     first.send("x", np.int64(1), Tag.WORK)
     first.send("y", 1)
-    assert [second.recv(None, qmpi.ANY_SOURCE, Tag.WORK), second.recv(None, classical.ANY_SOURCE, qmpi.ANY_TAG)] == ["x", "y"]
+    assert [second.recv(None, qmpi.ANY_SOURCE, Tag.WORK), second.recv(None, MPI.ANY_SOURCE, qmpi.ANY_TAG)] == ["x", "y"]
 
 
 def test_split_gives_world_ranks_of_members_and_a_context_per_part() -> None:

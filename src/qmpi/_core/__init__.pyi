@@ -208,6 +208,14 @@ class Session:
 
     def send_bytes(self, data: bytes, dest: int, context: int, tag: int) -> None: ...
 
+    def post_bytes(self, data: bytes, dest: int, context: int, tag: int) -> Ticket:
+        """
+        The same, for who may want to withdraw it; wait for the ticket in the end.
+        """
+
+    def disclaim(self, peer: int, context: int, operation: int) -> None:
+        """What the peer sends for this operation is dropped."""
+
     def send_note(self, text: str, dest: int, context: int, tag: int, operation: int) -> None: ...
 
     def publish(self, ticket: Ticket, members: Sequence[int], line: str) -> None:
@@ -217,9 +225,9 @@ class Session:
 
     def unpublish(self) -> None: ...
 
-    def look(self) -> None:
+    def look(self, given_up: Sequence[Ticket]) -> None:
         """
-        What a waiting rank does now and then; raises Deadlock, PeerLeft, RankLost or PeerFailed.
+        What a waiting rank does now and then; raises RankLost, PeerFailed, or Deadlock or PeerLeft after these were withdrawn.
         """
 
     def receive_bytes(self, source: int, context: int, tag: int) -> Ticket: ...

@@ -139,6 +139,8 @@ class Comm(PointToPoint):
     def measure(self, q: Register | Qubit) -> list[Bits]:
         """Measures all ranks' registers, in rank order, so that the outcomes are reproducible under a seed.
 
+        Nothing is measured before all ranks have come, with registers that can be.
+
         Args:
             q: this rank's register; any length.
 
@@ -147,18 +149,18 @@ class Comm(PointToPoint):
 
         **Collective.** Cost: 0 EPR pairs, 0 bits (what the ranks tell each other here is not part of a quantum protocol).
         """
-        qubits = self._operand(q)
+        qubits: tuple[Qubit, ...] = ()
 
-        def in_turn() -> bytes:
-            if self.rank > 0:
-                self._group.receive(self.rank - 1)
-            try:
-                return bytes(measure(qubit) for qubit in qubits)  # type: ignore[misc]
-            finally:
-                if self.rank + 1 < self.size:
-                    self._group.send(b"", self.rank + 1)
+        def check() -> bytes:
+            nonlocal qubits
+            qubits = self._operand(q)
+            self._session.core.ids(qubits)
+            self._session.core.flush()
+            return b""
 
-        return [Bits(row) for row in self._group.gather_or_raise(in_turn)]
+        self._group.gather_or_raise(check)
+        rows = self._group.gather_or_raise(lambda: self._group.in_turn(lambda: bytes(map(measure, qubits))))  # type: ignore[arg-type]
+        return [Bits(row) for row in rows]
 
     def barrier(self) -> None:
         """Returns once all ranks have come. What each did before is done, buffered gates included.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from .._core import Qubit, Verb
 from ..runtime.obligations import Side
+from ..world.wildcards import ANY_SOURCE, ANY_TAG, Wildcard
 from .register import Register
 from .request import Request, Status
-from .transfer import ANY_SOURCE, ANY_TAG, Sent, Transfer, Wildcard
+from .transfer import Sent, Transfer
 
 
 class PointToPoint(Transfer):

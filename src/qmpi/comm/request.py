@@ -35,7 +35,7 @@ class Request(Generic[Result]):
     `wait` and `test` give the operation's result: a Register for receives, a `Sent` for copies, None otherwise.
     """
 
-    __slots__ = ("_call", "_finish", "_result", "_session", "_site", "_ticket")
+    __slots__ = ("_call", "_failure", "_finish", "_result", "_session", "_site", "_ticket")
 
     def __init__(self, session: Session, ticket: Ticket | None, finish: Callable[[], Result], call: str = "", site: int = 0) -> None:
         """`finish` checks and books the ticket and makes the result; no ticket means that nothing had to be done."""
@@ -45,12 +45,13 @@ class Request(Generic[Result]):
         self._site = site
         self._finish: Callable[[], Result] | None = finish
         self._result: Result | None = None
+        self._failure: Exception | None = None
 
     def wait(self) -> Result:
         """Waits until the operation is complete.
 
         Returns:
-            The operation's result; the same when called again.
+            The operation's result; the same when called again, as is what it raises.
 
         Raises:
             Truncated, MismatchedMessage: the message does not fit this receive; it stays in the mailbox.
@@ -65,7 +66,7 @@ class Request(Generic[Result]):
     def block(self) -> Result:
         """`wait` for a blocking call: what it posted is withdrawn if the wait ends by Ctrl-C or a time-out."""
         if self._ticket is not None and not self._ticket.finished:
-            self._session.wait_or_withdraw(self._ticket, self._call, self._site)
+            self._session.wait(self._ticket, self._call, self._site, (self._ticket,))
         return self._complete()
 
     def test(self) -> bool:
@@ -75,6 +76,7 @@ class Request(Generic[Result]):
             Truncated, MismatchedMessage, PeerFailed: as `wait`.
         """
         if self._finish is None:
+            self._complete()
             return True
         if self._ticket is not None and not self._ticket.wait(0):
             return False
@@ -82,7 +84,7 @@ class Request(Generic[Result]):
         return True
 
     def cancel(self) -> bool:
-        """Takes back a receive (or prepare_epr) that nothing has matched.
+        """Takes back a receive or prepare_epr that nothing has matched, or a send that found no room yet.
 
         Returns:
             True if it was taken back, False if it was matched first and completes as usual.
@@ -94,9 +96,13 @@ class Request(Generic[Result]):
 
     def _complete(self) -> Result:
         if self._finish is not None:
-            finish, self._finish = self._finish, None
-            self._result = finish()
-            self._ticket = None
+            finish, self._finish, self._ticket = self._finish, None, None
+            try:
+                self._result = finish()
+            except Exception as failure:
+                self._failure = failure
+        if self._failure is not None:
+            raise self._failure
         return self._result  # type: ignore[return-value]
 
 

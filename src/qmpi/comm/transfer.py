@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from enum import Enum
 from types import TracebackType
 from typing import Any
 
@@ -14,28 +13,12 @@ from ..errors import Closed, DuplicateQubit, RankOutOfRange, TagOutOfRange
 from ..runtime.collective import Group
 from ..runtime.obligations import Operation, Side
 from ..runtime.session import Session
-from ..world.wildcards import means
+from ..world.wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, Wildcard, means
 from .register import Register, qubits_of
 from .request import Request, Result, Status, check
 
 MAX_TAG = 2**31 - 1
 USER, INVERSE, EPR, COLLECTIVE = range(4)  # the contexts of a communicator
-
-
-class Wildcard(Enum):
-    """Special ranks and tags. They are objects, because MPI libraries disagree on the numbers."""
-
-    ANY_SOURCE = "ANY_SOURCE"
-    ANY_TAG = "ANY_TAG"
-    PROC_NULL = "PROC_NULL"
-
-    def __repr__(self) -> str:
-        return f"qmpi.{self.value}"
-
-
-ANY_SOURCE = Wildcard.ANY_SOURCE
-ANY_TAG = Wildcard.ANY_TAG
-PROC_NULL = Wildcard.PROC_NULL
 
 
 _INVERSES = {
@@ -218,6 +201,11 @@ class Transfer:
             peer, context = self._members[operation.peer], self._context + INVERSE
             self._session.core.send_note(text, peer, context, 0, operation.id)
 
+    def _disclaim(self, operation: Operation) -> None:
+        """What the holder of a copy will do with it is of no interest any more."""
+        if operation.peer is not None:
+            self._session.core.disclaim(self._members[operation.peer], self._context + INVERSE, operation.id)
+
     def _find(self, side: Side, q: Register | Qubit, peer: int | Wildcard | None, tag: int | None) -> Operation:
         qubits = self._operand(q)
         if not qubits:  # what a receive from PROC_NULL returned
@@ -268,7 +256,7 @@ class Transfer:
         """The universe rank; None for PROC_NULL."""
         if isinstance(rank, int) and 0 <= rank < self.size:
             return self._members[rank]
-        if means(rank, "PROC_NULL"):
+        if means(rank, PROC_NULL):
             return None
         raise RankOutOfRange(f"rank {rank!r} is not one of 0 … {self.size - 1} (or PROC_NULL)")
 

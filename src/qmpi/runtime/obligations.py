@@ -46,6 +46,7 @@ class Operation:
         site: where in the program it was issued.
         open: True until it is undone, discharged or given up.
         untouched: of a copy, its qubits that have not been measured, reset or freed.
+        number: of this rank's operations in the order in which they were entered.
     """
 
     id: int
@@ -57,6 +58,7 @@ class Operation:
     site: int
     open: bool = True
     untouched: set[Qubit] | None = None
+    number: int = 0
 
     def __str__(self) -> str:
         return f"{self.side.value} of {len(self.qubits)} qubit(s), rank {self.peer}, tag {self.tag}, issued at {describe_site(self.site)}"
@@ -69,9 +71,12 @@ class Obligations:
         """None yet."""
         self._of: defaultdict[Qubit, list[Operation]] = defaultdict(list)
         self._moves: deque[Operation] = deque(maxlen=MOVES_REMEMBERED)
+        self._entered = 0
 
     def record(self, operation: Operation) -> None:
         """Enters an operation that has happened."""
+        self._entered += 1
+        operation.number = self._entered
         if not operation.side.obliges:
             self._moves.append(operation)
             return
@@ -92,7 +97,7 @@ class Obligations:
         related = [o for o in candidates if o.side is side and o.comm is comm and set(o.qubits) & set(qubits)]
         fitting = [o for o in related if o.qubits == qubits and fits(o)]
         if fitting:
-            return fitting[-1]
+            return max(fitting, key=lambda o: o.number)
         hint = f"; its qubits belong to: {'; '.join(map(str, related))}" if related else ""
         raise UnmatchedInverse(f"there is no such {side.value} with exactly this register in this communicator{hint}")
 
@@ -145,6 +150,8 @@ class Obligations:
         self.close(operation)
         if operation.side in (Side.COPY, Side.DESTINATION):
             operation.comm._tell(operation, how)
+        elif operation.side is Side.ORIGINAL:
+            operation.comm._disclaim(operation)
 
     def outstanding(self, comm: Any) -> list[str]:
         """One line per copy that is neither undone nor discharged."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import warnings
+from collections.abc import Sequence
 from typing import Any
 
 from .._core import Session as Core
@@ -44,27 +45,20 @@ class Session:
         self._process = os.getpid()
         universe.at_leave(self._leave)
 
-    def wait(self, ticket: Ticket, call: str = "", site: int = 0) -> None:
+    def wait(self, ticket: Ticket, call: str = "", site: int = 0, given_up: Sequence[Ticket] = ()) -> None:
         """Waits until the ticket is finished; Ctrl-C interrupts at once.
 
         Args:
             ticket: what to wait for.
             call: the function that issued it; by default the one the program is in.
             site: where it was issued; by default where the program is.
+            given_up: what is taken back if the wait ends otherwise. (What a blocking call posted does not outlive it.)
 
         Raises:
-            Deadlock, PeerLeft, RankLost, PeerFailed: it can never be finished. What was posted is still posted.
-            WaitTimeout: it took longer than QMPI_TIMEOUT_S. What was posted is still posted.
+            Deadlock, PeerLeft, RankLost, PeerFailed: it can never be finished.
+            WaitTimeout: it took longer than QMPI_TIMEOUT_S.
         """
-        watch.wait(self, ticket, call, site)
-
-    def wait_or_withdraw(self, ticket: Ticket, call: str = "", site: int = 0) -> None:
-        """The same for a blocking call: what it posted does not outlive it."""
-        try:
-            watch.wait(self, ticket, call, site)
-        except BaseException:
-            ticket.withdraw()
-            raise
+        watch.wait(self, ticket, call, site, given_up)
 
     def report_outstanding(self, comm: Any = None) -> None:
         """Warns of copies that were never undone (of one communicator, or of all); an error under QMPI_STRICT=1."""

@@ -6,6 +6,7 @@ Finding deadlocks and deaths is the core's work (csrc/runtime/watch.h); this fil
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from .._core import ANY_SOURCE, ANY_TAG, Ticket, describe_site
@@ -18,8 +19,17 @@ SLICE_S = 0.05  # between two looks
 _ROLES = {"prepare_epr": "peer", "recv": "source", "send": "dest"}  # what a call's name contains, and how it calls the other rank
 
 
-def wait(session: Session, ticket: Ticket, call: str, site: int) -> None:
-    """Waits until the ticket is finished. See `Session.wait`."""
+def wait(session: Session, ticket: Ticket, call: str, site: int, given_up: Sequence[Ticket]) -> None:
+    """Waits until the ticket is finished; if it ends otherwise, takes back what is `given_up`. See `Session.wait`."""
+    try:
+        _wait(session, ticket, call, site, given_up)
+    except BaseException:
+        for other in given_up:
+            other.withdraw()
+        raise
+
+
+def _wait(session: Session, ticket: Ticket, call: str, site: int, given_up: Sequence[Ticket]) -> None:
     limit_s = session.timeout_s
     begin = time.monotonic()
 
@@ -34,9 +44,9 @@ def wait(session: Session, ticket: Ticket, call: str, site: int) -> None:
     slice_s()
     session.core.publish(ticket, *_line(session, ticket, call, site))
     try:
-        session.core.look()
+        session.core.look(given_up)
         while not ticket.wait(slice_s()):
-            session.core.look()
+            session.core.look(given_up)
     finally:
         session.core.unpublish()
 

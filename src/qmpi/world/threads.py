@@ -18,8 +18,9 @@ from typing import Any, TypeVar
 from .._core import set_world
 from ..errors import CommunicatorError, InvalidArgument, OutsideUniverse, PeerFailed, set_rank
 from .base import Membership, Universe, create_arena
-from .classical import UNDEFINED, Classical, Hub
+from .classical import Classical, Hub
 from .settings import Settings
+from .wildcards import UNDEFINED
 
 Result = TypeVar("Result")
 

@@ -16,14 +16,15 @@ from typing import Any
 
 import numpy as np
 
-from qmpi.world import classical
+from qmpi.world import classical, wildcards
 from tests.classical_programs import BUFFER_CALLS, FUNCTIONS, Call, flattened, inbox, numbered_program
 
 JOIN_S = 100
 
 # What programs of the thread world use where others use mpi4py.MPI.
 THREADS = SimpleNamespace(
-    **{name: getattr(classical, name) for name in ("ANY_SOURCE", "ANY_TAG", "IN_PLACE", "PROC_NULL", "UNDEFINED", "Status")},
+    **{name: getattr(wildcards, name) for name in ("ANY_SOURCE", "ANY_TAG", "IN_PLACE", "PROC_NULL", "UNDEFINED")},
+    Status=classical.Status,
     **{"SUM": operator.add, "PROD": np.multiply, "MAX": np.maximum, "MIN": np.minimum, "BXOR": np.bitwise_xor, "LOR": np.logical_or},
 )
 

@@ -11,12 +11,12 @@ import pickle
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ..errors import Closed, RankOutOfRange, TagOutOfRange
+from ...errors import Closed, RankOutOfRange, TagOutOfRange
 from .buffers import fill_front, flat, writable
-from .classical_request import Request, report, report_nothing
+from .request import Request, report, report_nothing
 from .context import Context
 from .mailbox import ANY, Event, Message, Receive
-from .wildcards import ANY_SOURCE, ANY_TAG, means
+from ..wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, means
 
 MAX_TAG = 2**31 - 1
 
@@ -178,8 +178,8 @@ class Messages:
 
     def _match(self, post: Callable[[int, int], Receive], source: Any, tag: Any, read: Callable[[bytes], Any]) -> Request:
         self._check()
-        peer = ANY if means(source, "ANY_SOURCE") else self._peer(source)
-        wanted_tag = ANY if means(tag, "ANY_TAG") else self._tag(tag)
+        peer = ANY if means(source, ANY_SOURCE) else self._peer(source)
+        wanted_tag = ANY if means(tag, ANY_TAG) else self._tag(tag)
         if peer is None:
             return Request(self._check, None, lambda status: report_nothing(status, source))
         wanted = post(peer, wanted_tag)
@@ -201,7 +201,7 @@ class Messages:
 
     def _peer(self, rank: Any) -> int | None:
         """None for PROC_NULL."""
-        if means(rank, "PROC_NULL"):
+        if means(rank, PROC_NULL):
             return None
         number = integer(rank)
         if not 0 <= number < self.size:

@@ -1,8 +1,4 @@
-"""The classical communicator of ranks that are threads of one process: what `comm.mpi` is where mpi4py need not be installed.
-
-`Hub` belongs to one run of the thread world; `Classical` is one rank's side of one communicator. Knows nothing of qubits, nor of how
-the threads are started.
-"""
+"""Communicators: `Hub` belongs to one run of the thread world, `Classical` is one rank's side of one communicator."""
 
 from __future__ import annotations
 
@@ -11,14 +7,11 @@ from collections.abc import Callable
 from itertools import count
 from typing import Any, NoReturn
 
-from ..errors import InvalidArgument, PeerFailed
-from .classical_collectives import Collectives
-from .classical_messages import integer
-from .classical_request import Request, Status
+from ...errors import InvalidArgument, PeerFailed
+from .collectives import Collectives
+from .messages import integer
 from .context import Context
-from .wildcards import ANY_SOURCE, ANY_TAG, IN_PLACE, PROC_NULL, UNDEFINED, means
-
-__all__ = ["ANY_SOURCE", "ANY_TAG", "IN_PLACE", "PROC_NULL", "UNDEFINED", "Classical", "Hub", "Request", "Status"]
+from ..wildcards import UNDEFINED, means
 
 
 class Hub:
@@ -79,7 +72,7 @@ class Classical(Collectives):
             The communicator; None for ranks that take no part.
         """
         self._check()
-        takes_part = color is not None and not means(color, "UNDEFINED")
+        takes_part = color is not None and not means(color, UNDEFINED)
         if takes_part and integer(color) < 0:
             raise InvalidArgument(f"color {color!r} is not an integer from 0 on (or UNDEFINED, or None)")
         rows = self._gather((integer(color) if takes_part else None, operator.index(key)), 0)

@@ -14,12 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidArgument, RankOutOfRange
+from ...errors import InvalidArgument, RankOutOfRange
 from .buffers import fill, flat, reduction, split, writable
-from .classical_messages import Messages, packed
-from .classical_request import Request
+from .messages import Messages, packed
+from .request import Request
 from .mailbox import Message
-from .wildcards import means, of_mpi4py
+from ..wildcards import IN_PLACE, means, of_mpi4py
 
 Operator = Callable[[Any, Any], Any]
 Join = Callable[[bytes, bytes], bytes]
@@ -51,7 +51,7 @@ def _refuse_unless_callable(op: Any) -> None:
 
 def _own(sendbuf: Any, recvbuf: Any) -> NDArray[Any]:
     """What this rank brings; IN_PLACE it lies where the result will."""
-    return flat(recvbuf if means(sendbuf, "IN_PLACE") else sendbuf)
+    return flat(recvbuf if means(sendbuf, IN_PLACE) else sendbuf)
 
 
 def _rows(objects: Any, count: int) -> list[bytes]:
@@ -85,7 +85,7 @@ class Collectives(Messages):
 
     def allgather(self, sendobj: Any) -> list[Any]:
         """All ranks' objects, on every rank."""
-        return [pickle.loads(row) for row in self._down(self._gather(packed(sendobj), 0), 0)]
+        return [pickle.loads(row) for row in self._allgather(packed(sendobj))]
 
     def alltoall(self, sendobj: Sequence[Any] | None) -> list[Any]:
         """What each rank has for this one."""
@@ -128,7 +128,7 @@ class Collectives(Messages):
         """Writes this rank's part of the root's array. At the root `recvbuf` may be IN_PLACE."""
         root = self._root(root)
         parts = [part.tobytes() for part in split(flat(sendbuf), self.size)] if self.rank == root else None
-        target = None if self.rank == root and means(recvbuf, "IN_PLACE") else writable(recvbuf)
+        target = None if self.rank == root and means(recvbuf, IN_PLACE) else writable(recvbuf)
         part = self._scatter(parts, root)
         if target is not None:
             fill(target, part)
@@ -186,7 +186,7 @@ class Collectives(Messages):
     def _part(self, sendbuf: Any, recvbuf: Any) -> bytes:
         """What this rank brings to a gathering."""
         own = _own(sendbuf, recvbuf)
-        return (split(own, self.size)[self.rank] if means(sendbuf, "IN_PLACE") else own).tobytes()
+        return (split(own, self.size)[self.rank] if means(sendbuf, IN_PLACE) else own).tobytes()
 
     # --- over messages -----------------------------------------------------------------------------------------------------------
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from .mailbox import Event
-from .wildcards import ANY_SOURCE, ANY_TAG, of_mpi4py, spelled_like
+from ..wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, of_mpi4py, spelled_like
 
 
 class Status:
@@ -72,7 +72,7 @@ def report(status: Any, source: Any, tag: Any, length: int) -> None:
 def report_nothing(status: Any, source: Any) -> None:
     """What a receive from PROC_NULL, which was spelled as `source`, reports."""
     example = source if isinstance(status, Status) else None
-    report(status, spelled_like(example, "PROC_NULL"), spelled_like(example, "ANY_TAG"), 0)
+    report(status, spelled_like(example, PROC_NULL), spelled_like(example, ANY_TAG), 0)
 
 
 class Request:

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import InvalidArgument, MessageError
-from .wildcards import means
+from ...errors import InvalidArgument, MessageError
+from ..wildcards import IN_PLACE, means
 
 Octets = NDArray[np.uint8]
 
@@ -20,7 +20,7 @@ def flat(buffer: Any) -> NDArray[Any]:
     Raises:
         InvalidArgument: not such a thing; not contiguous; of Python objects; or given with counts.
     """
-    if means(buffer, "IN_PLACE"):
+    if means(buffer, IN_PLACE):
         raise InvalidArgument("IN_PLACE stands here for no buffer")
     if isinstance(buffer, list | tuple) and buffer:
         buffer, *rest = buffer

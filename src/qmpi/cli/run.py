@@ -1,0 +1,148 @@
+"""`qmpi run`: starts a program on N ranks. It becomes the launcher, so that nothing of ours stands between the terminal and the ranks."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from typing import NoReturn
+
+import click
+
+from ..errors import InvalidArgument
+from ..telemetry import log
+from ..world.program import run_program
+from ..world.threads import MAX_RANKS
+from .launcher import Launcher, find
+from .machine import cores
+from .options import SETTINGS, check, in_one_line
+
+# OpenBLAS, MKL, BLIS and numexpr follow the first one; the others have their own.
+_THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
+_LAUNCHER = "What starts the ranks; auto takes the mpiexec beside this Python, else the one on PATH."
+
+
+class _Run(click.Command):
+    """Lists the settings under a heading of their own."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        settings = {_parameter(setting.option) for setting in SETTINGS}
+        titles = ("Options", "Settings (each overrides its variable)")
+        for title, ours in zip(titles, (False, True), strict=True):
+            options = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+            rows = [row for option in options if (option.name in settings) is ours and (row := option.get_help_record(ctx))]
+            with formatter.section(title):
+                formatter.write_dl(rows)
+
+
+def _parameter(option: str) -> str:
+    return option.partition("/")[0].lstrip("-").replace("-", "_")
+
+
+def _settings(command: click.Command) -> click.Command:
+    for setting in SETTINGS:
+        text = f"{setting.meaning} [{setting.variable}, default {setting.default}]"
+        flag = "/" in setting.option
+        command.params.append(
+            click.Option([setting.option], help=text, default=None, metavar=None if flag else setting.values, is_flag=flag or None)
+        )
+    return command
+
+
+def _count(ctx: click.Context, parameter: click.Parameter, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise click.BadParameter(f"{text!r} is not a number of ranks, which is 1 or more")
+    return int(text)
+
+
+@_settings
+@click.command(cls=_Run, context_settings={"allow_interspersed_args": False, "max_content_width": 110})
+@click.option("-n", "--ranks", required=True, callback=_count, metavar="N", help="How many ranks.")
+@click.option("--threads", is_flag=True, help="Ranks are threads of this process; needs no MPI.")
+@click.option("--launcher", default="auto", metavar="auto|mpiexec|srun|PATH", help=_LAUNCHER)
+@click.option("--dry-run", is_flag=True, help="Only prints the command, with the environment that it would set.")
+@click.argument("program", type=click.Path(exists=True, dir_okay=False))
+@click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
+def run(
+    ranks: int, threads: bool, launcher: str, dry_run: bool, program: str, arguments: tuple[str, ...], **chosen: str | bool | None
+) -> None:
+    """Runs a Python program on N ranks: processes that an mpiexec starts, or threads.
+
+    What stands after PROGRAM belongs to the program. The exit status is the program's.
+
+    \b
+    qmpi run -n 4 program.py                    four processes
+    qmpi run -n 4 --seed 7 program.py --x 3     the same outcomes each time; --x is the program's
+    qmpi run -n 2 --log debug program.py        one line per call on standard error
+    qmpi run --threads -n 100 program.py        a hundred ranks in one process
+    qmpi run -n 64 --launcher srun program.py   inside a Slurm allocation, if its mpiexec will not do
+    qmpi run -n 4 --dry-run program.py          what would be run
+    """
+    extra = _chosen(chosen) | _fair_share(ranks)
+    if threads:
+        _refuse_as_threads(ranks, launcher)
+        command = [sys.executable, "-m", "qmpi", "run", "--threads", "-n", str(ranks), program, *arguments]
+    else:
+        starter = _find(launcher)
+        extra |= starter.environment()
+        command = [*starter.command(ranks), sys.executable, program, *arguments]
+    if dry_run:
+        print(*(f"{name}={shlex.quote(value)}" for name, value in extra.items()), shlex.join(command))
+    elif threads:
+        sys.exit(_run_threads(ranks, program, arguments, extra))
+    else:
+        _become(command, extra)
+
+
+def _chosen(chosen: Mapping[str, str | bool | None]) -> dict[str, str]:
+    """The variables that the options stand for.
+
+    Raises:
+        UsageError: a setting, by option or by variable, is not one of those allowed.
+    """
+    given = {setting: value for setting in SETTINGS if (value := chosen[_parameter(setting.option)]) is not None}
+    variables = {setting.variable: str(int(value)) if isinstance(value, bool) else value for setting, value in given.items()}
+    try:
+        check(os.environ | variables)
+    except InvalidArgument as error:
+        text = in_one_line(error)
+        for setting in given:
+            text = text.replace(setting.variable, setting.option)
+        raise click.UsageError(text) from None
+    return variables
+
+
+def _fair_share(ranks: int) -> dict[str, str]:
+    """Threads of numerical libraries per rank, where the user has not chosen: all ranks together have as many as there are cores."""
+    share = str(max(1, cores() // ranks))
+    return {name: share for name in _THREADS if name not in os.environ}
+
+
+def _refuse_as_threads(ranks: int, launcher: str) -> None:
+    if launcher != "auto":
+        raise click.UsageError("--threads starts no processes: leave out --launcher")
+    if ranks > MAX_RANKS:
+        raise click.UsageError(f"--threads takes at most {MAX_RANKS} ranks, not {ranks}")
+
+
+def _find(launcher: str) -> Launcher:
+    try:
+        return find(launcher)
+    except FileNotFoundError as error:
+        raise click.UsageError(str(error)) from None
+
+
+def _run_threads(ranks: int, program: str, arguments: Sequence[str], extra: Mapping[str, str]) -> int:
+    os.environ.update(extra)
+    if os.environ.get("QMPI_LOG"):  # `import qmpi` has not seen --log
+        log.install()
+    return run_program(program, arguments, ranks)
+
+
+def _become(command: list[str], extra: Mapping[str, str]) -> NoReturn:
+    """Replaces this process. Ctrl-C is then the launcher's affair, and its exit status ours."""
+    for name in ("SIGPIPE", "SIGXFSZ"):  # Python ignores them, and the launcher would inherit that
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
+    os.execve(command[0], command, os.environ | extra)

@@ -1,0 +1,188 @@
+"""Random programs of classical calls, and what each call must return by its definition. Knows nothing of communicators."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial, reduce
+from typing import Any
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Call:
+    """One collective step of a program.
+
+    Attributes:
+        name: mpi4py's name of the call, or one of the steps that `messages` and `groups` draw.
+        data: what each rank brings.
+        root: of calls that have one.
+        op: name of the operator, or of a key of FUNCTIONS for objects; None for the default.
+        dtype: of buffers.
+        in_place: whether the ranks that may do so pass IN_PLACE.
+    """
+
+    name: str
+    data: list[Any]
+    root: int = 0
+    op: str | None = None
+    dtype: str = "int64"
+    in_place: bool = False
+
+
+CALLS_PER_PROGRAM = 40
+FUNCTIONS: dict[str | None, Callable[[Any, Any], Any]] = {
+    None: operator.add,
+    "join": lambda a, b: f"({a}{b})",  # neither commutes nor associates: shows the order, up to brackets
+    "max": max,
+    "SUM": operator.add,
+    "PROD": operator.mul,
+    "MAX": max,
+    "MIN": min,
+    "BXOR": operator.xor,
+    "LOR": lambda a, b: int(bool(a or b)),
+}
+OBJECT_CALLS = ["bcast", "scatter", "gather", "allgather", "alltoall", "reduce", "allreduce", "scan", "exscan"]
+BUFFER_CALLS = [name.capitalize() for name in OBJECT_CALLS]
+REDUCTIONS = {"reduce", "allreduce", "scan", "exscan"}
+IN_PLACE_CALLS = {"Scatter", "Gather", "Allgather", "Alltoall", "Reduce", "Allreduce", "Scan", "Exscan"}
+
+# --- random programs ----------------------------------------------------------------------------------------------------------------
+
+
+def numbered_program(size: int, number: int) -> list[Call]:
+    """A program for so many ranks; the same wherever it is drawn."""
+    rng = np.random.default_rng([size, number])
+    makers = [partial(objects, rng, size)] * 4 + [partial(buffers, rng, size)] * 4
+    makers += [partial(messages, rng, size)] * 2 + [partial(groups, rng, size)]
+    return [makers[rng.integers(len(makers))]() for _ in range(CALLS_PER_PROGRAM)]
+
+
+def objects(rng: np.random.Generator, size: int) -> Call:
+    name, root = str(rng.choice(OBJECT_CALLS)), int(rng.integers(size))
+    op = [None, "join", "max", "text"][rng.integers(4)] if name in REDUCTIONS else None
+
+    def item() -> Any:
+        number = int(rng.integers(100))
+        return str(number) if op in ("join", "text") else number
+
+    def something() -> Any:
+        if name in ("scatter", "alltoall"):
+            return [{"item": item(), "list": [item()] * int(rng.integers(4))} for _ in range(size)]
+        return item() if name in REDUCTIONS else [item(), "text", None, {"x": item()}]
+
+    return Call(name, [something() for _ in range(size)], root, None if op == "text" else op)
+
+
+def buffers(rng: np.random.Generator, size: int) -> Call:
+    name, root = str(rng.choice(BUFFER_CALLS)), int(rng.integers(size))
+    op = str(rng.choice(["SUM", "PROD", "MAX", "MIN", "BXOR", "LOR", "default"])) if name.lower() in REDUCTIONS else None
+    dtype = str(rng.choice(["int64", "int32"] if op in ("BXOR", "LOR") else ["int64", "float64", "float32"]))
+    length = int(rng.integers(5)) * (size if name in ("Scatter", "Alltoall") else 1)
+    data = rng.integers(-3, 4, (size, length)).tolist()
+    return Call(name, data, root, None if op == "default" else op, dtype, name in IN_PLACE_CALLS and bool(rng.integers(2)))
+
+
+def messages(rng: np.random.Generator, size: int) -> Call:
+    """Every rank brings all messages, as (source, dest, tag, value) in the order in which each source sends, and its own seed."""
+    count = int(rng.integers(1, 5 * size))
+    sent = [(int(rng.integers(size)), int(rng.integers(size)), int(rng.integers(3)), int(rng.integers(1000))) for _ in range(count)]
+    name = str(rng.choice(["by source and tag", "any tag", "any source", "posted first", "arrays", "shift", "two requests"]))
+    return Call(name, [(sent, int(rng.integers(1 << 30))) for _ in range(size)])
+
+
+def groups(rng: np.random.Generator, size: int) -> Call:
+    """Every rank brings a color (None for UNDEFINED) and a key."""
+    name = str(rng.choice(["split", "dup", "barriers"]))
+    return Call(name, [([None, 0, 3][rng.integers(3)], int(rng.integers(-3, 3))) for _ in range(size)])
+
+
+# --- what the calls must return, for each rank ----------------------------------------------------------------------------------------
+
+
+def expected(call: Call) -> list[Any]:
+    size, data, root = len(call.data), call.data, call.root
+    name = call.name.lower()
+    if name not in OBJECT_CALLS:
+        return [STEPS_EXPECTED[call.name](call, rank) for rank in range(size)]
+    buffered = call.name != name
+
+    def parts(row: list[Any]) -> list[Any]:
+        """A row's part for each rank: an object of its own, or so many items."""
+        width = len(row) // size
+        return [row[rank * width : (rank + 1) * width] if buffered else row[rank] for rank in range(size)]
+
+    def gathered() -> list[Any]:
+        return [item for row in data for item in row] if buffered else data
+
+    def fold(rows: list[Any]) -> Any:
+        function = FUNCTIONS[call.op]
+        if not buffered:
+            return flattened(call, reduce(function, rows)) if rows else None
+        return [reduce(function, column) for column in zip(*rows, strict=True)] if rows else None
+
+    def at_root(result: Any) -> list[Any]:
+        return [result if rank == root else None for rank in range(size)]
+
+    if name == "bcast":
+        return [data[root]] * size
+    if name == "scatter":
+        return [None if call.in_place and rank == root else parts(data[root])[rank] for rank in range(size)]
+    if name == "gather":
+        return at_root(gathered())
+    if name == "allgather":
+        return [gathered()] * size
+    if name == "alltoall":
+        rows = [[parts(data[source])[rank] for source in range(size)] for rank in range(size)]
+        return [[item for part in row for item in part] for row in rows] if buffered else rows
+    if name == "reduce":
+        return at_root(fold(data))
+    if name == "allreduce":
+        return [fold(data)] * size
+    if name == "scan":
+        return [fold(data[: rank + 1]) for rank in range(size)]
+    return [fold(data[:rank]) for rank in range(size)]
+
+
+def flattened(call: Call, result: Any) -> Any:
+    """Without brackets: in which order the ranks are joined is the law, how they are grouped is free."""
+    return result.replace("(", "").replace(")", "") if call.op == "join" and result is not None else result
+
+
+def inbox(call: Call, rank: int) -> list[tuple[int, int, int]]:
+    """(source, tag, value) of all messages to this rank, in the order in which each source sends."""
+    return [(source, tag, value) for source, dest, tag, value in call.data[rank][0] if dest == rank]
+
+
+def by_source(call: Call, rank: int) -> list[list[int]]:
+    return [[*message] for message in sorted(inbox(call, rank), key=lambda message: message[0])]
+
+
+def shifted(call: Call, rank: int) -> list[int | None]:
+    size = len(call.data)
+    return [rank - 1 if rank > 0 else None, (rank - 1) % size]
+
+
+def split(call: Call, rank: int) -> list[Any] | None:
+    colors, keys = zip(*call.data, strict=True)
+    if colors[rank] is None:
+        return None
+    members = sorted((keys[other], other) for other in range(len(colors)) if colors[other] == colors[rank])
+    ranks = [other for _, other in members]
+    return [ranks.index(rank), len(ranks), ranks]
+
+
+STEPS_EXPECTED: dict[str, Callable[[Call, int], Any]] = {
+    "by source and tag": by_source,
+    "any tag": by_source,
+    "any source": lambda call, rank: [[*message] for message in sorted(inbox(call, rank))],
+    "posted first": by_source,
+    "arrays": by_source,
+    "shift": shifted,
+    "two requests": lambda call, rank: [rank, rank + 100],
+    "split": split,
+    "dup": lambda call, rank: ["twin", "first"],
+    "barriers": lambda call, rank: True,
+}

@@ -1,0 +1,63 @@
+"""What the programs of these tests tell, each rank into a file of its own; how they are sent signals; how they meet without waiting."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import qmpi
+
+
+def report(case: str, **facts: Any) -> None:
+    """Adds a row to this rank's reports."""
+    path = Path(os.environ["REPORTS"], f"{qmpi.COMM_WORLD.rank}.reports")
+    with path.open("a") as rows:
+        rows.write(json.dumps({"case": case, **facts}) + "\n")
+
+
+def here() -> str:
+    """`file:line` of the caller."""
+    frame = sys._getframe(1)
+    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+
+
+def attempt(call: Callable[[], Any]) -> dict[str, Any]:
+    """Makes a call: how it ended, and when, on the clock that all processes of a machine share."""
+    begin = time.monotonic()
+    try:
+        call()
+        error, text = "", ""
+    except (Exception, KeyboardInterrupt) as failure:
+        error, text = type(failure).__name__, str(failure)
+    now = time.monotonic()
+    return {"error": error, "text": text, "seconds": now - begin, "at": now}
+
+
+def signals(*steps: tuple[str, float]) -> float:
+    """Sends this process (name, delay) after (name, delay), from outside; returns when the first is due."""
+    script = "; ".join(f"sleep {delay}; kill -{name} {os.getpid()}" for name, delay in steps)
+    due = time.monotonic() + steps[0][1]
+    subprocess.Popen(["sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return due
+
+
+def poll(request: qmpi.Request[Any]) -> Any:
+    """The result of a request, without ever waiting in qmpi."""
+    while not request.test():
+        time.sleep(0.01)
+    return request.wait()
+
+
+def meet(place: str) -> None:
+    """A barrier outside qmpi: whoever has come waits for nobody there, and disturbs nobody's wait. Each place is met at once."""
+    comm = qmpi.COMM_WORLD
+    Path(os.environ["REPORTS"], f"{place}.{comm.rank}").touch()
+    while not all(Path(os.environ["REPORTS"], f"{place}.{rank}").exists() for rank in range(comm.size)):
+        comm.free(comm.alloc(1))  # raises once the others have failed
+        time.sleep(0.01)
