@@ -20,9 +20,9 @@ struct Wait {
   std::uint64_t turn;  // this turn in a replayed order
   Offset verdict;
   bool accepted;
-  std::uint32_t wakers;
-  std::int32_t* begin() { return reinterpret_cast<std::int32_t*>(this + 1); }
-  std::span<std::int32_t> all() { return {begin(), wakers}; }
+  std::uint32_t waker_count, line_size;
+  std::span<std::int32_t> wakers() { return {reinterpret_cast<std::int32_t*>(this + 1), waker_count}; }
+  std::string_view line() { return {reinterpret_cast<const char*>(wakers().data() + waker_count), line_size}; }
 };
 
 // Why some waits will never end; one text for all of them.
@@ -69,14 +69,14 @@ void Watch::publish(std::uint64_t turn, std::string_view line, Patience& patienc
 }
 
 void Watch::publish(Offset posting, std::uint64_t turn, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience) {
-  const Block block = arena_->take(sizeof(Wait) + wakers.size_bytes(), 0, patience);
-  Wait& wait = *new (arena_->at<char>(block.offset)) Wait{block, posting, turn, 0, false, static_cast<std::uint32_t>(wakers.size())};
-  std::copy(wakers.begin(), wakers.end(), wait.begin());
+  const Block block = arena_->take(sizeof(Wait) + wakers.size_bytes() + line.size(), 0, patience);
+  Wait& wait = *new (arena_->at<char>(block.offset))
+      Wait{block, posting, turn, 0, false, static_cast<std::uint32_t>(wakers.size()), static_cast<std::uint32_t>(line.size())};
+  std::copy(wakers.begin(), wakers.end(), wait.wakers().begin());
+  std::copy(line.begin(), line.end(), const_cast<char*>(wait.line().data()));
   RankRecord& record = arena_->rank(rank_);
   Guard guard(arena_->header().watch, patience);
-  const std::size_t length = std::min(line.size(), line_length - 1);
-  std::copy_n(line.data(), length, record.waits_in);
-  record.waits_in[length] = 0;
+  write_line(record.waits_in, line);
   record.wait = block.offset;
   published_ = true;
 }
@@ -154,7 +154,7 @@ void Watch::judge(Patience& patience) {
     if (wait.posting ? Mailboxes::over(*arena_->at<Posting>(wait.posting)) : arena_->header().turn >= wait.turn) continue;
     any = waits[rank] = true;
     free[rank] = false;
-    for (const std::int32_t waker : wait.all()) could_wake[waker].push_back(rank);
+    for (const std::int32_t waker : wait.wakers()) could_wake[waker].push_back(rank);
   }
   if (!any) return;
   set_free(free, could_wake);
@@ -162,11 +162,12 @@ void Watch::judge(Patience& patience) {
   const auto has_left = [&](int rank) { return arena_->rank(rank).presence == Presence::left; };
   for (int rank = 0; rank < ranks; ++rank) {
     if (!waits[rank] || free[rank]) continue;
-    const auto wakers = arena_->at<Wait>(arena_->rank(rank).wait)->all();
+    Wait& wait = *arena_->at<Wait>(arena_->rank(rank).wait);
+    const auto wakers = wait.wakers();
     if (!std::all_of(wakers.begin(), wakers.end(), has_left)) continue;
     std::string who;
     for (std::size_t k = 0; k < std::min(wakers.size(), listed); ++k) who += (k ? ", " : "") + std::to_string(wakers[k]);
-    const std::string text = std::string(arena_->rank(rank).waits_in) + " waits for rank " + who + ", which left without answering";
+    const std::string text = std::string(wait.line()) + ": rank " + who + " has left without answering";
     tell({&rank, 1}, true, text, patience);
     free[rank] = true;  // it wakes up, and may yet do what others wait for
   }
@@ -181,7 +182,7 @@ void Watch::judge(Patience& patience) {
   std::size_t shown = 0;
   for (int rank = 0; rank < ranks && shown < listed; ++rank) {
     if (!has_left(rank) && (free[rank] || !waits[rank])) continue;
-    text += "\n  rank " + std::to_string(rank) + (has_left(rank) ? " has left" : std::string(": ") + arena_->rank(rank).waits_in);
+    text += "\n  rank " + std::to_string(rank) + (has_left(rank) ? " has left" : ": " + std::string(arena_->at<Wait>(arena_->rank(rank).wait)->line()));
     ++shown;
   }
   if (shown == listed) text += "\n  …";

@@ -9,6 +9,7 @@
 #include <complex>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <string_view>
 
 #include "kernels/kernels.h"
@@ -165,6 +166,8 @@ enum class Presence : std::int32_t { absent, present, left };
 enum class Doing : std::int32_t { nothing, measure, send, receive, meet, gate };
 
 constexpr std::size_t line_length = 240;
+// As much of a text as fits, cut between characters (UTF-8), with a 0 behind.
+void write_line(std::span<char> line, std::string_view text);
 
 struct RankRecord {
   // Doorbell: rung after anything this rank may wait for has changed.

@@ -30,6 +30,14 @@ std::string name_of(Doing doing) {
 
 }  // namespace
 
+void write_line(std::span<char> line, std::string_view text) {
+  std::size_t length = std::min(text.size(), line.size() - 1);
+  if (length < text.size())
+    while (length > 0 && (text[length] & 0xC0) == 0x80) --length;
+  std::copy_n(text.data(), length, line.data());
+  line[length] = 0;
+}
+
 // --- locks ---------------------------------------------------------------------------------------------------------------------
 
 void Mutex::initialise() {
@@ -115,8 +123,7 @@ bool Arena::leave(int rank) {
 void Arena::end(Ending ending, std::string_view why) {
   Header& shared = header();
   if (shared.ending_claimed.exchange(true)) return;
-  const std::size_t length = std::min(why.size(), sizeof shared.ended_why - 1);
-  std::copy_n(why.data(), length, shared.ended_why);
+  write_line(shared.ended_why, why);
   shared.ending.store(ending, std::memory_order_release);
 }
 

@@ -314,7 +314,8 @@ def _first_use(name: str) -> Any:
 
     @wraps(attribute)
     def _founding(*args: Any, **kwargs: Any) -> Any:
-        return getattr(_found(), name)(*args, **kwargs)
+        _ = COMM_WORLD._session  # founds, unless an argument of this very call has done so
+        return getattr(COMM_WORLD, name)(*args, **kwargs)
 
     return _founding
 

@@ -42,24 +42,26 @@ def install() -> None:
         for part in owner.__mro__:
             for name, member in list(vars(part).items()):
                 if isinstance(member, FunctionType) and not name.startswith("_"):
-                    setattr(part, name, _told(f"{prefix}.{name}", member, 1))
+                    setattr(part, name, _told(f"{prefix}.{name}", member, slice(1, None)))
+    for block in (Sent, Register):  # the end of a `with` block undoes what began it
+        block.__exit__ = _told("leave", block.__exit__, slice(1))  # type: ignore[method-assign]
     package = sys.modules[__name__.partition(".")[0]]
     for name in _FUNCTIONS:
         home = gates if name in gates.TABLE else api
-        told = _told(name, getattr(home, name), 0)
+        told = _told(name, getattr(home, name), slice(None))
         for module in (home, package):
             if hasattr(module, name):
                 setattr(module, name, told)
 
 
-def _told(name: str, call: Callable[..., Any], skipped: int) -> Callable[..., Any]:
-    """`call`, with a line for each time the program calls it; the first `skipped` arguments are not shown."""
+def _told(name: str, call: Callable[..., Any], positional: slice) -> Callable[..., Any]:
+    """`call`, with a line for each time the program calls it; of its positional arguments these are shown."""
 
     @functools.wraps(call)
     def _call(*args: Any, **kwargs: Any) -> Any:  # the underscore keeps it out of the errors' texts
         if getattr(_thread, "inside", False):
             return call(*args, **kwargs)
-        shown = ", ".join([*map(_show, args[skipped:]), *(f"{key}={_show(value)}" for key, value in kwargs.items())])
+        shown = ", ".join([*map(_show, args[positional]), *(f"{key}={_show(value)}" for key, value in kwargs.items())])
         with _inside():
             begin = time.perf_counter()
             try:

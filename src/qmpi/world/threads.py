@@ -26,7 +26,7 @@ Result = TypeVar("Result")
 
 MAX_RANKS = 4096
 _GRACE_S = 1.0  # for ranks to notice Ctrl-C; one that sleeps outside qmpi is left behind
-_SWITCH_S = 5e-4  # a rank that computes in Python lets others in after this
+_SWITCH_S, _SWITCH_S_PER_RANK = 5e-4, 5e-6  # a rank that computes in Python lets others in after this
 
 
 class _Here(threading.local):
@@ -120,7 +120,7 @@ class _Crew:
 
     def run(self) -> list[Any]:
         interval = sys.getswitchinterval()
-        sys.setswitchinterval(min(interval, _SWITCH_S))
+        sys.setswitchinterval(min(interval, max(_SWITCH_S, _SWITCH_S_PER_RANK * len(self.threads))))
         try:
             for thread in self.threads:
                 thread.start()
@@ -146,6 +146,7 @@ class _Crew:
         except BaseException as error:
             self._fail(rank, error)
         finally:
+            self.hub.leave(rank)
             here.universe = here.world = None
             set_world(None)
 

@@ -179,7 +179,8 @@ class Collectives(Messages):
     def Ibarrier(self) -> Request:
         """Enters a barrier; the request is over once all ranks have."""
         self._check()
-        return Request(self._check, self._shared.come(self.rank))
+        event, cannot = self._shared.come(self.rank)
+        return Request(self._check, event, cannot=cannot)
 
     Barrier = barrier
 
@@ -252,7 +253,7 @@ class Collectives(Messages):
     def _hear(self, source: int) -> Any:
         self._check()
         wanted = self._shared.collectives[self.rank].receive(source, 0)
-        wanted.arrival.wait(self._check)
+        wanted.arrival.wait(self._check, lambda: self._shared.ended([source]))
         return wanted.message.data
 
     def _tree(self, root: int) -> tuple[int | None, list[int]]:

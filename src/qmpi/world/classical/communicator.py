@@ -21,6 +21,7 @@ class Hub:
         """With a world communicator of so many ranks."""
         self._numbers = count()
         self._make_error: Callable[[], BaseException] | None = None
+        self._gone: set[int] = set()
         world = self.context(tuple(range(size)))
         self._world = [Classical(self, world, rank) for rank in range(size)]
 
@@ -33,6 +34,10 @@ class Hub:
         if self._make_error is None:
             self._make_error = make
 
+    def leave(self, rank: int) -> None:
+        """This rank has ended: who waits for it raises PeerLeft."""
+        self._gone.add(rank)
+
     def check(self) -> None:
         """Raises if the run has ended."""
         if self._make_error is not None:
@@ -40,7 +45,7 @@ class Hub:
 
     def context(self, members: tuple[int, ...]) -> Context:
         """A new one, for ranks with these numbers in the world."""
-        return Context(next(self._numbers), members, self.check)
+        return Context(next(self._numbers), members, self.check, self._gone)
 
 
 class Classical(Collectives):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Set
 from itertools import count
 from threading import Lock
 
@@ -16,28 +16,38 @@ class Context:
         number: unique among the contexts of a hub.
         members: world rank of each rank.
         check: raises if the run has ended.
+        gone: world ranks that have ended.
         messages: each rank's mailbox for its own messages.
         collectives: each rank's mailbox for those of collective calls.
     """
 
-    def __init__(self, number: int, members: tuple[int, ...], check: Callable[[], None]) -> None:
+    def __init__(self, number: int, members: tuple[int, ...], check: Callable[[], None], gone: Set[int]) -> None:
         """With empty mailboxes."""
         self.number = number
         self.members = members
         self.check = check
+        self.gone = gone
         self.messages = [Mailbox() for _ in members]
         self.collectives = [Mailbox() for _ in members]
         self._lock = Lock()
         self._turns = [count() for _ in members]
-        self._barriers: dict[int, list[Event]] = {}
+        self._barriers: dict[int, dict[int, Event]] = {}
 
-    def come(self, rank: int) -> Event:
-        """Enters this rank's next barrier; what is returned happens when all ranks have entered it."""
+    def come(self, rank: int) -> tuple[Event, Callable[[], str]]:
+        """Enters this rank's next barrier; what is returned happens when all ranks have entered it, unless one of them has ended."""
         turn, event = next(self._turns[rank]), Event()
         with self._lock:
-            here = self._barriers.setdefault(turn, [])
-            here.append(event)
+            here = self._barriers.setdefault(turn, {})
+            here[rank] = event
             if len(here) == len(self.members):
-                for each in self._barriers.pop(turn):
+                for each in self._barriers.pop(turn).values():
                     each.happen()
-        return event
+        return event, lambda: self.ended(set(range(len(self.members))) - set(here))
+
+    def ended(self, ranks: Iterable[int], all_of_them: bool = False) -> str:
+        """Says which of the ranks have ended; nothing if none has, or not all of them."""
+        asked = list(ranks)
+        gone = [str(rank) for rank in asked if self.members[rank] in self.gone]
+        if not gone or (all_of_them and len(gone) < len(asked)):
+            return ""
+        return f"this waits for rank {', '.join(gone)} of the communicator, which has ended"

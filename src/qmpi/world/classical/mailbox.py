@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 
+from ...errors import PeerLeft
+
 ANY = -1  # matches every source, or every tag
 _LOOK_UP_S = 0.05  # how long a wait may keep Ctrl-C, or the end of the run, from the waiting thread
 
@@ -37,11 +39,20 @@ class Event:
         self.happened = True
         self._door.release()
 
-    def wait(self, check: Callable[[], None]) -> None:
-        """Returns once it has happened; calls `check` at least every 50 ms, which may raise."""
+    def wait(self, check: Callable[[], None], cannot: Callable[[], str]) -> None:
+        """Returns once it has happened; calls `check` at least every 50 ms, which may raise.
+
+        Raises:
+            PeerLeft: it will never happen; `cannot` said why.
+        """
         while not self.happened:
             self._door.acquire(timeout=_LOOK_UP_S)
+            why = cannot()  # before the last look: who has left did before what it had to do
+            if self.happened:
+                return
             check()
+            if why:
+                raise PeerLeft(why)
 
 
 @dataclass(slots=True, eq=False)

@@ -168,7 +168,7 @@ class Messages:
         if peer is None:
             return Request(self._check)
         self._shared.messages[peer].deliver(Message(self.rank, tag, data, received))
-        return Request(self._check, received)
+        return Request(self._check, received, cannot=lambda: self._shared.ended([peer]))
 
     def _expect(self, source: Any, tag: Any, read: Callable[[bytes], Any]) -> Request:
         return self._match(self._inbox.receive, source, tag, read)
@@ -189,7 +189,14 @@ class Messages:
             report(status, message.source, message.tag, len(message.data))
             return read(message.data)
 
-        return Request(self._check, wanted.arrival, finish, lambda: self._inbox.withdraw(wanted))
+        senders = range(self.size) if peer == ANY else [peer]
+        return Request(
+            self._check,
+            wanted.arrival,
+            finish,
+            lambda: self._inbox.withdraw(wanted),
+            lambda: self._shared.ended((sender for sender in senders if sender != self.rank), all_of_them=True),
+        )
 
     # --- checks ------------------------------------------------------------------------------------------------------------------
 

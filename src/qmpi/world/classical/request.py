@@ -78,7 +78,7 @@ def report_nothing(status: Any, source: Any) -> None:
 class Request:
     """One operation in flight. Once it has been waited for, it does nothing more and gives None."""
 
-    __slots__ = ("_check", "_event", "_finish", "_withdraw")
+    __slots__ = ("_cannot", "_check", "_event", "_finish", "_withdraw")
 
     def __init__(
         self,
@@ -86,8 +86,13 @@ class Request:
         event: Event | None = None,
         finish: Callable[[Any], Any] = lambda status: None,
         withdraw: Callable[[], bool] = lambda: False,
+        cannot: Callable[[], str] = lambda: "",
     ) -> None:
-        """Of an operation that is over when `event` has happened (at once if None); `finish` fills the status and makes the result."""
+        """Of an operation that is over when `event` has happened (at once if None), unless it cannot, for the reason that is told.
+
+        `finish` fills the status and makes the result.
+        """
+        self._cannot = cannot
         self._check = check
         self._event = event
         self._finish: Callable[[Any], Any] | None = finish
@@ -97,7 +102,7 @@ class Request:
         """Waits; returns the object received, None for other operations."""
         self._check()
         if self._event is not None:
-            self._event.wait(self._check)
+            self._event.wait(self._check, self._cannot)
         return self._complete(status)
 
     def test(self, status: Any = None) -> tuple[bool, Any]:
