@@ -12,6 +12,8 @@ import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from qmpi.cli.launcher import find
+
 ROOT = Path(__file__).parent.parent
 
 
@@ -29,10 +31,9 @@ def describe() -> str:
 
 def run_ranks(ranks: int, script: str, *arguments: str, timeout_s: float = 120, **settings: str) -> dict[str, float]:
     """Starts `script arguments` on that many ranks under mpiexec; returns the JSON object that rank 0 prints last."""
-    version = subprocess.run(["mpiexec", "--version"], capture_output=True, text=True).stdout
-    flags = ["--allow-run-as-root", "--oversubscribe"] if "Open MPI" in version or "OpenRTE" in version else []
-    command = ["mpiexec", *flags, "-n", str(ranks), sys.executable, script, *arguments]
-    environment = os.environ | {"OMPI_MCA_mpi_yield_when_idle": "1"} | settings
+    launcher = find()
+    command = [*launcher.command(ranks), sys.executable, script, *arguments]
+    environment = os.environ | launcher.environment() | settings
     done = subprocess.run(command, capture_output=True, text=True, timeout=timeout_s, env=environment)
     if done.returncode != 0:
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")

@@ -57,7 +57,7 @@ def test_every_call_is_one_line_with_rank_arguments_source_line_and_result(world
         call("comm.send", "1 qubit, dest=1, tag=5", "send", " -> copy sent, rank 1"),
         call("comm.unsend", "1 qubit", "unsend"),
         call("comm.send_move", "1 qubit, 1", "move", " -> move sent, rank 1"),
-        call("comm.leave", "move sent, rank 1, None", "move"),
+        call("leave", "move sent, rank 1", "move"),
         call("cx", "1 qubit, 1 qubit", "refused", " raised DuplicateQubit"),
     ]
     assert calls["1"][:-5] == [
@@ -65,7 +65,7 @@ def test_every_call_is_one_line_with_rank_arguments_source_line_and_result(world
         call("comm.recv", "source=0, tag=qmpi.ANY_TAG", "recv", " -> 1 qubit"),
         call("comm.unrecv", "1 qubit", "unrecv"),
         call("comm.recv_move", "source=0", "moved", " -> 1 qubit"),
-        call("comm.leave", "move received, rank 0, None", "moved"),
+        call("leave", "1 qubit", "moved"),
         call("comm.irecv", "source=0", "irecv", " -> request"),
         call("request.test", "", "test", " -> False"),
         call("request.cancel", "", "cancel", " -> True"),

@@ -51,7 +51,14 @@ def waiting_ranks(world: list[str], folder: Path) -> Iterator[tuple[subprocess.P
     """`qmpi run` in a group of its own, as a terminal's foreground job is, and the processes of its two ranks, which wait."""
     command = [sys.executable, "-m", "qmpi", "run", *world, "-n", "2", str(PROGRAMS / "waits.py"), str(folder)]
     job = subprocess.Popen(
-        command, env=environment({}), cwd=REPOSITORY, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+        command,
+        env=environment({}),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
     )
     try:
         yield job, [number(job, folder / rank) for rank in "01"]
@@ -76,7 +83,7 @@ def test_ctrl_c_ends_all_ranks_without_a_traceback_of_ours(world: list[str], who
         (os.killpg if whole_group else os.kill)(job.pid, signal.SIGINT)
         output, _ = job.communicate(timeout=BOUND_S)
         assert job.returncode not in (0, None)
-        assert "qmpi/cli" not in output and "__main__.py" not in output and "click" not in output, output
+        assert "Traceback" not in output, output
         for rank in ranks:
             wait_for_the_end_of(rank)
 
