@@ -23,9 +23,14 @@ NB_MODULE(_core, m) {
       std::rethrow_exception(thrown);
     } catch (const qmpi::Error& error) {
       if (PyErr_Occurred()) return;  // interrupted: what the signal handler raised
-      const nb::object kind = nb::module_::import_("qmpi.errors").attr(error.kind());
-      // Made here and now, while the frames are there in which it looks for its source line.
-      PyErr_SetObject(kind.ptr(), kind(nb::str(error.what())).ptr());
+      try {
+        const nb::object errors = nb::module_::import_("qmpi.errors"), builtins = nb::module_::import_("builtins");
+        const nb::object kind = nb::getattr(nb::hasattr(errors, error.kind()) ? errors : builtins, error.kind());
+        // Made here and now, while the frames are there in which it looks for its source line.
+        PyErr_SetObject(kind.ptr(), kind(nb::str(error.what())).ptr());
+      } catch (nb::python_error& other) {  // an interrupt from another thread, just now
+        other.restore();
+      }
     }
   });
   m.attr("VERSION") = QMPI_VERSION;

@@ -75,8 +75,10 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("single_precision", [](const Arena& arena) { return arena.settings().single_precision; })
       .def_prop_ro("memory", [](const Arena& arena) { return arena.settings().memory; })
       .def_prop_ro("epr_buffer", [](const Arena& arena) { return arena.settings().epr_buffer; })
-      .def("end", [](Arena& arena, std::string_view why) { arena.end(Ending::failed, why); }, "why"_a,
+      .def("fail", [](Arena& arena, std::string_view why) { arena.end(Ending::failed, why); }, "why"_a,
            "A rank has failed: from now on every call of every rank raises PeerFailed.")
+      .def("interrupt", [](Arena& arena) { arena.end(Ending::interrupted, ""); }, "The same with KeyboardInterrupt.")
+      .def_prop_ro("forked", &Arena::forked, "Whether this process is a fork of the one that mapped it.")
       .def_prop_ro("ended", [](Arena& arena) { return arena.header().ending != Ending::none; })
       .def("next_contexts", [](Arena& arena, int count) { return arena.header().next_context.fetch_add(count); }, "count"_a)
       .def("leave", &Arena::leave, "rank"_a, "The rank is done; nothing if it has left already. For ranks that never had a session.")

@@ -7,6 +7,7 @@ namespace qmpi {
 
 // A posting that names these qubits, after all gates have been applied.
 Posting& Session::prepare(Verb verb, std::span<const HandleName> names, int peer, std::uint32_t context, int tag, Patience& patience) {
+  require_usable();
   for (const HandleName name : names) check(name);
   flush(patience);
   Posting& posting = boxes_.create(verb, peer, context, tag, static_cast<std::uint32_t>(names.size()), patience);

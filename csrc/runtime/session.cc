@@ -1,20 +1,17 @@
 // Handles, buffered gates and measurement; what a session sends and receives is messages.cc.
 #include "runtime/session.h"
 
-#include <pthread.h>
-
 #include <cmath>
 #include <unordered_set>
+
+#include "runtime/doorbell.h"
 
 namespace qmpi {
 namespace {
 
 constexpr std::size_t buffer_limit = 1024;  // gates
-constexpr std::uint64_t glance_every = 64;  // operations, unless they take long
-
-// How often this process is a fork of the one that began.
-std::atomic<int> forks{0};
-[[maybe_unused]] const int counts_forks = pthread_atfork(nullptr, nullptr, [] { ++forks; });
+constexpr std::uint64_t glance_every = 16;  // checks of a handle
+constexpr std::int64_t look_up_every_us = 50'000;
 
 std::string plural(std::int64_t count, const char* noun) {
   return std::to_string(count) + " " + noun + (count == 1 ? "" : "s");
@@ -26,7 +23,6 @@ Session::Session(std::shared_ptr<Arena> arena, int rank)
     : gate_counts(gate_table().size()),
       rank_(rank),
       thread_(std::this_thread::get_id()),
-      forks_(forks),
       store_(arena),
       boxes_(arena, rank,
              {[this](Posting& message) { Steadfast steadfast(*patience_); protocol_.pack(message, steadfast); },
@@ -48,13 +44,14 @@ Session::~Session() {
 
 // --- handles -------------------------------------------------------------------------------------------------------------------
 
-void Session::require_usable() const {
+void Session::require_usable() {
   if (closed_) throw Error("Closed", "qmpi has been closed in this rank");
-  if (forks != forks_)
+  if (store_.arena().forked())
     throw Error("Forked", "this process was forked from a rank and cannot act for it: start processes before qmpi, or with subprocess");
   if (std::this_thread::get_id() != thread_ && ranks_here_ > 0) throw Error("ForeignQubit", "the qubit belongs to another rank");
   if (std::this_thread::get_id() != thread_)
     throw Error("SecondThread", "a rank is one thread: this call comes from another thread than the one that founded qmpi");
+  if (++calls_ % glance_every == 0) return watch_.glance();
   store_.arena().require_going();
 }
 
@@ -174,7 +171,7 @@ void Session::pauli_rotation(int code, double theta, std::string_view paulis, st
 
 void Session::apply(const Buffered& gate, Patience& patience) {
   doing(static_cast<Doing>(static_cast<int>(Doing::gate) + gate.code));
-  if (++calls_ % glance_every == 0 || patience.gave_way()) watch_.glance();
+  if (patience.gave_way()) look_about(patience);
   const Gate& row = gate_table()[gate.code];
   const QubitId* ids = buffered_ids_.data() + gate.ids;
   const double* numbers = buffered_numbers_.data() + gate.numbers;
@@ -191,6 +188,15 @@ void Session::apply(const Buffered& gate, Patience& patience) {
     if (row.kind == Kind::block && gate.targets == 1) operation.kind = Kind::single;
   }
   store_.apply(operation, patience);
+}
+
+// Between operations that take long. What has not begun stays in the buffer.
+void Session::look_about(Patience& patience) {
+  watch_.glance();
+  if (const std::int64_t now = now_us(); now >= next_look_up_us_) {
+    next_look_up_us_ = now + look_up_every_us;
+    patience.look_up();
+  }
 }
 
 void Session::flush(Patience& patience) {
@@ -232,7 +238,6 @@ int Session::measure(HandleName name, Patience& patience) {
   const QubitId id = check(name).id;
   flush(patience);
   doing(Doing::measure);
-  if (++calls_ % glance_every == 0 || patience.gave_way()) watch_.glance();
   ++measurements;
   const Measurement measurement{rank_, Stream::user, ++measured_, 0};
   return order_.at_its_turn(measurement, patience,
@@ -275,7 +280,7 @@ void Session::force(std::uint64_t bits, int count) {
 }
 
 std::int64_t Session::close(Patience& patience) {
-  if (std::exchange(closed_, true) || forks != forks_) return 0;
+  if (std::exchange(closed_, true) || store_.arena().forked()) return 0;
   if (std::this_thread::get_id() == thread_) --ranks_here_;
   Arena& arena = store_.arena();
   const bool going = arena.header().ending == Ending::none;

@@ -128,12 +128,13 @@ class Session {
     std::uint32_t ids, numbers, matrix, text;   // where theirs begin
     Source source;
   };
-  void require_usable() const;  // throws Closed, Forked, SecondThread, RankLost, PeerFailed
+  void require_usable();  // throws Closed, Forked, SecondThread, ForeignQubit, RankLost, PeerFailed
   void doing(Doing what) { store_.arena().rank(rank_).doing.store(what, std::memory_order_relaxed); }
   void finish(Ticket& ticket, Patience& patience);
   HandleName adopt(QubitId id);
   Buffered& append(int code, std::span<const HandleName> controls, std::span<const HandleName> targets, Source source);
   void apply(const Buffered& gate, Patience& patience);
+  void look_about(Patience& patience);
   void clear_buffer();
   std::uint64_t next_operation() { return static_cast<std::uint64_t>(rank_ + 1) << 40 | ++operations_; }
   Posting& prepare(Verb verb, std::span<const HandleName> names, int peer, std::uint32_t context, int tag, Patience& patience);
@@ -144,7 +145,6 @@ class Session {
   static thread_local int ranks_here_;  // sessions of the calling thread
   int rank_;
   std::thread::id thread_;
-  int forks_;  // of this process, when the session began
   bool closed_ = false;
   Store store_;
   Mailboxes boxes_;
@@ -152,6 +152,7 @@ class Session {
   Order order_;
   Protocol protocol_;
   std::uint64_t calls_ = 0;
+  std::int64_t next_look_up_us_ = 0;
   std::vector<Handle> handles_;
   std::vector<std::uint32_t> free_handles_;
   std::uint64_t serials_ = 0, operations_ = 0, measured_ = 0;

@@ -132,7 +132,7 @@ void Watch::accept(Patience& patience) {
   verdict.to_accept -= 1;
   patience.give_way();
   while (verdict.to_accept > 0) {
-    arena_->require_going();
+    glance();  // one of them may have died
     usleep(accept_poll_us);
   }
   throw error;

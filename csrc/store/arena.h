@@ -191,7 +191,7 @@ struct RankRecord {
 };
 
 // Why a universe is over, for all ranks and for good.
-enum class Ending : std::int32_t { none, lost, failed };
+enum class Ending : std::int32_t { none, lost, failed, interrupted };
 
 struct Header {
   std::uint64_t magic, size;
@@ -215,6 +215,8 @@ struct Header {
 
 class Arena {
  public:
+  static std::atomic<int> forks;  // how often this process is a fork of a fork
+
   // Creates a memfd, maps it and lays it out. Throws Error("FoundingError").
   static std::shared_ptr<Arena> create(const Settings& settings);
   // Maps an arena another process created; takes over the descriptor.
@@ -248,12 +250,14 @@ class Arena {
   void give(Block block, std::uint64_t touched, Patience& patience);
   void punch(Offset offset, std::uint64_t bytes);
 
-  // The roll (roll.cc). A rank enters and leaves in its own thread.
+  // True in a process that was forked from the one that mapped the arena: it may look, but is no rank.
+  bool forked() const { return forks_ != forks; }
+  // The roll (roll.cc). A rank enters and leaves in its own thread; a forked process does nothing here.
   void enter(int rank);
   bool leave(int rank);  // true for the last one
   // Ends the universe for all ranks, unless it is over already.
   void end(Ending ending, std::string_view why);
-  // Throws RankLost or PeerFailed once the universe is over.
+  // Throws RankLost, PeerFailed or KeyboardInterrupt once the universe is over.
   void require_going() const {
     if (header().ending.load(std::memory_order_acquire) != Ending::none) throw_ending();
   }
@@ -275,6 +279,7 @@ class Arena {
   void unlink_free(std::uint32_t page_number);
   Block take_pages(int order, int preferred_order);
 
+  const int forks_ = forks;
   int descriptor_;
   char* base_;
   std::uint64_t size_;

@@ -38,6 +38,9 @@ void write_line(std::span<char> line, std::string_view text) {
   line[length] = 0;
 }
 
+std::atomic<int> Arena::forks{0};
+[[maybe_unused]] const int counts_forks = pthread_atfork(nullptr, nullptr, [] { ++Arena::forks; });
+
 // --- locks ---------------------------------------------------------------------------------------------------------------------
 
 void Mutex::initialise() {
@@ -114,6 +117,7 @@ void Arena::enter(int rank) {
 }
 
 bool Arena::leave(int rank) {
+  if (forked()) return false;
   RankRecord& record = this->rank(rank);
   const Presence before = record.presence.exchange(Presence::left);
   if (before == Presence::present) record.alive.unlock();
@@ -122,13 +126,14 @@ bool Arena::leave(int rank) {
 
 void Arena::end(Ending ending, std::string_view why) {
   Header& shared = header();
-  if (shared.ending_claimed.exchange(true)) return;
+  if (forked() || shared.ending_claimed.exchange(true)) return;
   write_line(shared.ended_why, why);
   shared.ending.store(ending, std::memory_order_release);
 }
 
 void Arena::throw_ending() const {
-  throw Error(header().ending == Ending::lost ? "RankLost" : "PeerFailed", header().ended_why);
+  constexpr const char* kinds[] = {"", "RankLost", "PeerFailed", "KeyboardInterrupt"};
+  throw Error(kinds[static_cast<int>(header().ending.load())], header().ended_why);
 }
 
 // Takes no lock but theirs: nobody else writes into the record of a rank that has died.

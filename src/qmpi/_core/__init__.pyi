@@ -83,10 +83,17 @@ class Arena:
     @property
     def epr_buffer(self) -> int: ...
 
-    def end(self, why: str) -> None:
+    def fail(self, why: str) -> None:
         """
         A rank has failed: from now on every call of every rank raises PeerFailed.
         """
+
+    def interrupt(self) -> None:
+        """The same with KeyboardInterrupt."""
+
+    @property
+    def forked(self) -> bool:
+        """Whether this process is a fork of the one that mapped it."""
 
     @property
     def ended(self) -> bool: ...

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from .._core import ANY_SOURCE, ANY_TAG, Ticket, describe_site
-from ..errors import WaitTimeout, source_line, user_frame
+from ..errors import QMPIError, WaitTimeout, source_line, user_frame
 
 if TYPE_CHECKING:
     from .session import Session
@@ -24,8 +25,9 @@ def wait(session: Session, ticket: Ticket, call: str, site: int, given_up: Seque
     try:
         _wait(session, ticket, call, site, given_up)
     except BaseException:
-        for other in given_up:
-            other.withdraw()
+        with suppress(QMPIError):  # if nothing can be taken back any more, the wait's own error says so
+            for other in given_up:
+                other.withdraw()
         raise
 
 
@@ -48,7 +50,8 @@ def _wait(session: Session, ticket: Ticket, call: str, site: int, given_up: Sequ
         while not ticket.wait(slice_s()):
             session.core.look(given_up)
     finally:
-        session.core.unpublish()
+        with suppress(QMPIError):
+            session.core.unpublish()
 
 
 def _line(session: Session, ticket: Ticket, call: str, site: int) -> tuple[tuple[int, ...], str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import atexit
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -66,3 +68,24 @@ def create_arena(settings: Settings, ranks: int) -> Arena:
     arena = Arena.create(ranks, seed, settings.faithful, settings.single_precision, settings.memory)
     settings.order.begin(seed, settings.mode, ranks)
     return arena
+
+
+class _AtEnd:
+    """Calls what it is given when nothing holds it any more."""
+
+    def __init__(self, call: Callable[[], None]) -> None:
+        self.call = call
+
+    def __del__(self) -> None:
+        self.call()
+
+
+_of_this_thread = threading.local()  # ends with it
+
+
+def at_leave(call: Callable[[], None]) -> None:
+    """A rank that is a process ends with it, or with the thread that founded the universe, where that is not the main one."""
+    if threading.current_thread() is threading.main_thread():
+        atexit.register(call)
+    else:
+        _of_this_thread.end = _AtEnd(call)

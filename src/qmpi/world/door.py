@@ -8,7 +8,7 @@ from __future__ import annotations
 from types import ModuleType
 from typing import Any
 
-from ..errors import FoundingError
+from ..errors import FoundingError, SecondThread
 from . import threads
 from .base import Membership, Universe
 
@@ -43,4 +43,6 @@ def _mpi() -> ModuleType:
         raise FoundingError(
             f"no MPI here ({error}): install one (pip install 'qmpi[mpich]'), or run ranks as threads (qmpi run --threads, qmpi.run)"
         ) from None
+    if threads.under_way() and not mpi.founded_here():
+        raise SecondThread("a rank is one thread: this call comes from a thread that is none of the ranks qmpi.run has started")
     return mpi

@@ -6,7 +6,6 @@ Unix socket whose random name it broadcasts; the peer's user id is checked. Ever
 
 from __future__ import annotations
 
-import atexit
 import os
 import secrets
 import socket
@@ -23,7 +22,7 @@ from mpi4py import MPI
 
 from .._core import VERSION, Arena
 from ..errors import CommunicatorError, FoundingError, InvalidArgument, OutsideUniverse, QMPIError, SecondThread, line_of, set_rank
-from .base import INTERRUPTED, Membership, Universe, create_arena
+from .base import INTERRUPTED, Membership, Universe, at_leave, create_arena
 from .roll_call import present
 from .settings import Settings, contradictions
 
@@ -39,6 +38,11 @@ _thread: int | None = None  # that founded it
 def comm_world() -> Any:
     """`MPI.COMM_WORLD`. Initialises MPI if the program has not."""
     return MPI.COMM_WORLD
+
+
+def founded_here() -> bool:
+    """Whether the calling thread is this process's rank."""
+    return _thread == threading.get_ident()
 
 
 def join(comm: Any) -> tuple[Universe, Membership]:
@@ -108,7 +112,7 @@ def _found(own: MPI.Intracomm) -> None:
     assert settings is not None
     _compare(own, settings)
     arena = _share(own, settings)
-    _universe = Universe(arena, own.rank, own.size, settings, atexit.register)
+    _universe = Universe(arena, own.rank, own.size, settings, at_leave)
     _thread = threading.get_ident()
     if own.size > 1:
         _fail_together()
@@ -117,9 +121,13 @@ def _found(own: MPI.Intracomm) -> None:
 
 def _fail_together() -> None:
     """An uncaught exception in one rank ends the job: left alone, MPI would wait for that rank, and it for the others."""
-    previous = sys.excepthook
+    previous, founder = sys.excepthook, os.getpid()
 
     def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        if os.getpid() != founder:  # a fork, which is no rank
+            previous(kind, error, trace)
+            sys.stderr.flush()
+            os._exit(1)  # without MPI's farewell, which is the parent's
         if issubclass(kind, KeyboardInterrupt):  # of every rank: a line instead of a traceback
             print(f"qmpi: rank {MPI.COMM_WORLD.rank} interrupted at {line_of(trace)}", file=sys.stderr)
         else:

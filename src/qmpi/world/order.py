@@ -59,7 +59,7 @@ class Order:
         Raises:
             InvalidArgument: neither of the two, or a file that is not there or was not written by a recording.
         """
-        what, colon, path = text.partition(":")
+        what, _, path = text.partition(":")
         if not text:
             return Order()
         if what not in ("record", "replay") or not path:

@@ -11,8 +11,10 @@ import os
 import sys
 import threading
 import time
+import traceback
 from collections.abc import Callable
 from contextlib import ExitStack, suppress
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from .._core import set_world
@@ -25,7 +27,8 @@ from .wildcards import UNDEFINED
 Result = TypeVar("Result")
 
 MAX_RANKS = 4096
-_GRACE_S = 1.0  # for ranks to notice Ctrl-C; one that sleeps outside qmpi is left behind
+_NOTICE_S = 0.06  # for ranks in qmpi to notice Ctrl-C
+_GRACE_S = 1.0  # for all; one that sleeps outside qmpi is left behind
 _SWITCH_S, _SWITCH_S_PER_RANK = 5e-4, 5e-6  # a rank that computes in Python lets others in after this
 
 
@@ -87,6 +90,11 @@ def run(
     return _Crew(function, arguments, ranks, Settings.from_environment({**os.environ, **overrides})).run()
 
 
+def under_way() -> bool:
+    """Whether ranks of some run are threads of this process now."""
+    return _Crew.under_way > 0
+
+
 def join(comm: Any) -> tuple[Universe, Membership]:
     """Makes the calling rank a member of `comm`. See `door.join`."""
     universe, world = here.universe, here.world
@@ -107,29 +115,36 @@ def split(comm: Any, color: int | None, key: int) -> Any | None:
 class _Crew:
     """The ranks of one run, what they return and what they raise."""
 
+    under_way = 0  # runs of this process
+
     def __init__(self, function: Callable[..., Any], arguments: tuple[Any, ...], ranks: int, settings: Settings) -> None:
         self.function = function
         self.arguments = arguments
         self.settings = settings
+        self.size = ranks
         self.arena = create_arena(settings, ranks)
         self.hub = Hub(ranks)
         self.results: list[Any] = [None] * ranks
         self.failures: dict[int, BaseException] = {}  # in the order in which they came
-        self.lock = threading.Lock()
-        self.threads = [threading.Thread(target=self._rank, args=(rank,), name=f"rank {rank}", daemon=True) for rank in range(ranks)]
+        self.running: dict[int, int] = {}  # ranks in the function, and their threads' numbers
+        self.threads: list[threading.Thread] = []
+        self.ended: SimpleQueue[int] = SimpleQueue()
 
     def run(self) -> list[Any]:
         interval = sys.getswitchinterval()
-        sys.setswitchinterval(min(interval, max(_SWITCH_S, _SWITCH_S_PER_RANK * len(self.threads))))
+        sys.setswitchinterval(min(interval, max(_SWITCH_S, _SWITCH_S_PER_RANK * self.size)))
+        _Crew.under_way += 1
         try:
-            for thread in self.threads:
-                thread.start()
-            for thread in self.threads:
-                thread.join()
-        except BaseException as error:  # Ctrl-C comes to the main thread: hand it on
-            self._interrupt(error)
+            for rank in range(self.size):
+                self.threads.append(threading.Thread(target=self._rank, args=(rank,), name=f"rank {rank}", daemon=True))
+                self.threads[-1].start()
+            for _ in range(self.size):
+                self.ended.get()  # not `join`, which an interrupt confuses: python/cpython#89437
+        except BaseException:  # Ctrl-C comes to the main thread: hand it on
+            self._interrupt()
             raise
         finally:
+            _Crew.under_way -= 1
             sys.setswitchinterval(interval)
         if self.failures:
             raise self._first_failure()
@@ -140,50 +155,52 @@ class _Crew:
         try:
             with ExitStack() as leaving:
                 leaving.callback(self.arena.leave, rank)
-                here.universe = Universe(self.arena, rank, len(self.threads), self.settings, lambda call: leaving.callback(call))
+                here.universe = Universe(self.arena, rank, self.size, self.settings, lambda call: leaving.callback(call))
                 here.world = self.hub.world(rank)
-                self.results[rank] = self._work(rank)
+                self._work(rank)
         except BaseException as error:
             self._fail(rank, error)
         finally:
             self.hub.leave(rank)
             here.universe = here.world = None
             set_world(None)
+            self.ended.put(rank)
 
-    def _work(self, rank: int) -> Any:
+    def _work(self, rank: int) -> None:
         try:
-            return self.function(*self.arguments)
+            self.running[rank] = threading.get_ident()
+            self.results[rank] = self.function(*self.arguments)
+            self.running.pop(rank)
         except BaseException as error:  # before the rank leaves, so that the others learn why
+            self.running.pop(rank, None)
             self._fail(rank, error)
-            return None
 
     def _fail(self, rank: int, error: BaseException) -> None:
-        with self.lock:
-            self.failures.setdefault(rank, error)
+        if self.arena.forked:  # the only thread of a process that is no rank: ends as any program
+            traceback.print_exception(error)
+            os._exit(1)
+        self.failures.setdefault(rank, error)
         why = f"rank {rank} has failed: {type(error).__name__}: {error}"
-        self.arena.end(why)
+        self.arena.fail(why)
         self.hub.end(lambda: PeerFailed(why))
 
     def _first_failure(self) -> BaseException:
         """Of the lowest rank that did not fail only because another one did."""
         ranks = [rank for rank, error in self.failures.items() if not isinstance(error, PeerFailed)] or list(self.failures)
         error = self.failures[min(ranks)]
-        if hasattr(error, "add_note") and len(self.threads) > 1:
+        if hasattr(error, "add_note") and self.size > 1:
             others = len(ranks) - 1
-            error.add_note(
-                f"raised by rank {min(ranks)} of {len(self.threads)}" + (f", and {others} more failed by themselves" if others else "")
-            )
+            error.add_note(f"raised by rank {min(ranks)} of {self.size}" + (f", and {others} more failed by themselves" if others else ""))
         return error
 
-    def _interrupt(self, error: BaseException) -> None:
+    def _interrupt(self) -> None:
         """Raises KeyboardInterrupt in every rank and gives them a moment to end."""
-        why = f"interrupted: {type(error).__name__}"
-        self.arena.end(why)
+        self.arena.interrupt()  # whoever is in qmpi, or comes there
         self.hub.end(KeyboardInterrupt)
-        for thread in self.threads:
-            if thread.ident is not None:
-                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread.ident), ctypes.py_object(KeyboardInterrupt))
         end = time.monotonic() + _GRACE_S
         while any(thread.is_alive() for thread in self.threads) and time.monotonic() < end:
-            with suppress(KeyboardInterrupt):  # whoever is impatient has been understood
-                time.sleep(0.01)
+            with suppress(Empty, KeyboardInterrupt):  # whoever is impatient has been understood
+                self.ended.get(timeout=_NOTICE_S)
+                continue
+            for thread in list(self.running.values()):  # who is neither in qmpi nor coming
+                ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt))

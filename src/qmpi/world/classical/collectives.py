@@ -15,11 +15,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import InvalidArgument, RankOutOfRange
+from ..wildcards import IN_PLACE, means, of_mpi4py
 from .buffers import fill, flat, reduction, split, writable
+from .mailbox import Message
 from .messages import Messages, packed
 from .request import Request
-from .mailbox import Message
-from ..wildcards import IN_PLACE, means, of_mpi4py
 
 Operator = Callable[[Any, Any], Any]
 Join = Callable[[bytes, bytes], bytes]

@@ -8,10 +8,10 @@ from itertools import count
 from typing import Any, NoReturn
 
 from ...errors import InvalidArgument, PeerFailed
-from .collectives import Collectives
-from .messages import integer
-from .context import Context
 from ..wildcards import UNDEFINED, means
+from .collectives import Collectives
+from .context import Context
+from .messages import integer
 
 
 class Hub:

@@ -12,11 +12,11 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ...errors import Closed, RankOutOfRange, TagOutOfRange
+from ..wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, means
 from .buffers import fill_front, flat, writable
-from .request import Request, report, report_nothing
 from .context import Context
 from .mailbox import ANY, Event, Message, Receive
-from ..wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, means
+from .request import Request, report, report_nothing
 
 MAX_TAG = 2**31 - 1
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
-from .mailbox import Event
 from ..wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, of_mpi4py, spelled_like
+from .mailbox import Event
 
 
 class Status:
