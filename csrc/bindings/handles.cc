@@ -25,12 +25,11 @@ struct File {
 };
 std::vector<std::string> file_names;
 std::mutex file_names_mutex;
+std::string package;  // its folder
 
 File file_of(PyObject* name) {
   static std::unordered_map<PyObject*, File> known;
   if (const auto entry = known.find(name); entry != known.end()) return entry->second;
-  static const std::string package = nb::cast<std::string>(nb::module_::import_("os.path").attr("dirname")(
-      nb::module_::import_("qmpi.errors").attr("__file__")));
   const std::lock_guard guard(file_names_mutex);
   file_names.push_back(nb::cast<std::string>(nb::handle(name)));
   Py_INCREF(name);  // so that the address stays its name
@@ -259,6 +258,7 @@ void reset(nb::handle object) {
 }  // namespace
 
 void bind_handles(nb::module_& m) {
+  package = nb::cast<std::string>(nb::module_::import_("os.path").attr("dirname")(nb::module_::import_("qmpi.errors").attr("__file__")));
   nb::class_<Qubit>(m, "Qubit", "A place in this rank's quantum memory. It never changes its owner; what it holds may travel.")
       .def_prop_ro("frozen", [](Qubit& q) { return q.session->owned(q.name).frozen > 0; }, "True while a pending request names it.")
       .def_prop_ro("freed", [](Qubit& q) {

@@ -212,7 +212,7 @@ void Session::flush(Patience& patience) {
     const std::string where = describe ? " at " + describe(failed.source) : "";
     throw Error(error.kind(), std::string(gate_table()[failed.code].name) + where + ": " + error.what() + ". Earlier gates are applied; this one and " +
                                   plural(static_cast<std::int64_t>(buffer_.size()) - 1, "later gate") +
-                                  " wait in the buffer: make room and go on, or drop them with comm.discard_pending()");
+                                  " wait in the buffer: they go on when other ranks have made room, or drop them with comm.discard_pending()");
   }
   clear_buffer();
 }

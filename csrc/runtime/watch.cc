@@ -11,7 +11,7 @@ namespace qmpi {
 namespace {
 
 constexpr std::int64_t look_every_us = 50'000;  // somebody of the node
-constexpr unsigned accept_poll_us = 500;
+constexpr unsigned accept_poll_us = 1000;
 constexpr std::size_t listed = 32;  // ranks that a report shows
 
 struct Wait {
@@ -133,6 +133,7 @@ void Watch::accept(Patience& patience) {
   patience.give_way();
   while (verdict.to_accept > 0) {
     glance();  // one of them may have died
+    patience.look_up();
     usleep(accept_poll_us);
   }
   throw error;
