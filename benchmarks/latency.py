@@ -7,7 +7,9 @@ starts the ranks it needs itself. `--part NAME` is what a rank runs.
 
 from __future__ import annotations
 
+import json
 import re
+import resource
 import statistics
 import subprocess
 import sys
@@ -180,7 +182,64 @@ def idle() -> dict[str, float]:
     return {}
 
 
-PARTS = {"local": local, "there_and_back": there_and_back, "ring": ring, "idle": idle}
+# --- ranks as threads, and the command line --------------------------------------------------------------------------------------
+
+
+def thread_move() -> dict[str, float]:
+    """Two threads: a qubit moved there and back; per move. In a process of its own."""
+    import qmpi
+
+    return {"us": qmpi.run(there_and_back, 2)[0]["us"] / 2}
+
+
+def thousand() -> dict[str, float]:
+    """A thousand threads with four entangled qubits each; every rank sends one to its right neighbour. Seconds and MiB of the process."""
+    import qmpi
+
+    def program() -> None:
+        comm = qmpi.COMM_WORLD
+        q = comm.alloc(4)
+        qmpi.h(q[0])
+        for k in range(3):
+            qmpi.cx(q[k], q[k + 1])
+        arriving = comm.irecv_move(source=(comm.rank - 1) % comm.size)
+        comm.send_move(q[0], (comm.rank + 1) % comm.size)
+        arriving.wait()
+
+    start = time.perf_counter()
+    qmpi.run(program, 1000)
+    return {"s": time.perf_counter() - start, "mib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024}
+
+
+PARTS = {
+    "local": local,
+    "there_and_back": there_and_back,
+    "ring": ring,
+    "idle": idle,
+    "thread_move": thread_move,
+    "thousand": thousand,
+}
+
+
+def alone(part: str) -> dict[str, float]:
+    """Runs a part in a process without a launcher."""
+    done = subprocess.run([sys.executable, __file__, "--part", part], capture_output=True, text=True, check=True)
+    result: dict[str, float] = json.loads(done.stdout)
+    return result
+
+
+def first_pair_s() -> float:
+    """Seconds of `qmpi run -n 4` with the first pair example, median."""
+
+    def once() -> float:
+        start = time.perf_counter()
+        subprocess.run(
+            [sys.executable, "-m", "qmpi", "run", "-n", "4", str(machine.ROOT / "examples/first_pair.py")], capture_output=True, check=True
+        )
+        return time.perf_counter() - start
+
+    return statistics.median(once() for _ in range(5))
+
 
 # --- the table -----------------------------------------------------------------------------------------------------------------
 
@@ -208,6 +267,8 @@ def table() -> None:
         moves["ring"].append(machine.run_ranks(8, __file__, "--part", "ring", QMPI_MODE="fast")["us"])
     fast, faithful, ring_us = (statistics.median(moves[key]) for key in ("fast", "faithful", "ring"))
     idle_percent = machine.run_ranks(2, __file__, "--part", "idle")["percent"]
+    thread_us = statistics.median(alone("thread_move")["us"] for _ in range(5))
+    many = alone("thousand")
     lines = [
         ("one-qubit gate on a 3-qubit component, amortised over 10^5", f"{rows['gate']:.2f} µs", "0.7 µs"),
         ("measure one qubit of an entangled pair", f"{rows['measure']:.2f} µs", "2 µs"),
@@ -217,6 +278,9 @@ def table() -> None:
         ("the same, faithful mode", f"{faithful:.0f} µs", "150 µs"),
         ("8 processes in a ring of moves, per move", f"{ring_us:.0f} µs", f"{3 * fast:.0f} µs (3 × 2 processes)"),
         ("CPU of a rank that waits", f"{idle_percent:.2f} %", "2 %"),
+        ("a qubit moved between two threads, per move", f"{thread_us:.0f} µs", "30 µs"),
+        ("1,000 threads, four qubits each, one of them moved", f"{many['s']:.1f} s, {many['mib']:.0f} MiB", "5 s, 300 MB"),
+        ("`qmpi run -n 4 examples/first_pair.py`", f"{first_pair_s():.2f} s", "1.5 s"),
         ("`import qmpi` beyond NumPy, without mpi4py", f"{import_time_s():.3f} s", "0.1 s"),
     ]
     print(f"Medians, complex128; {machine.describe()}.\n")

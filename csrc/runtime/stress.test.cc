@@ -13,6 +13,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <numeric>
 #include <random>
 #include <thread>
 #include <vector>
@@ -25,6 +26,7 @@ using namespace qmpi;
 
 constexpr int slots = 6;  // 2j holds a left half, 2j + 1 a right one
 constexpr int chain_tag = 1000;
+constexpr std::int64_t slice_us = 500;
 constexpr int ballast = 2;  // qubits by which each rank makes the GHZ component larger, so that its lock is worth waiting for
 
 struct Plan {
@@ -41,7 +43,9 @@ struct Plan {
 class Rank {
  public:
   Rank(std::shared_ptr<Arena> arena, int rank, Plan plan, std::atomic<int>* outcomes, std::atomic<int>* ghz)
-      : session_(std::move(arena), rank), rank_(rank), plan_(plan), outcomes_(outcomes), ghz_(ghz), random_(plan.seed + static_cast<std::uint64_t>(rank)) {}
+      : session_(std::move(arena), rank), rank_(rank), plan_(plan), outcomes_(outcomes), ghz_(ghz), random_(plan.seed + static_cast<std::uint64_t>(rank)), everybody_(static_cast<std::size_t>(plan.ranks)) {
+    std::iota(everybody_.begin(), everybody_.end(), 0);
+  }
 
   void run() {
     for (int slot = 0; slot < slots; ++slot) halves_.push_back(session_.allocate(patience_));
@@ -66,8 +70,12 @@ class Rank {
     const auto controls = static_cast<std::size_t>(gate_table()[code].controls);
     session_.gate(code, parameters, std::span(qubits).first(controls), std::span(qubits).subspan(controls), {});
   }
+  // As runtime/watch.py waits, but public after a moment: nobody may ever be told of a deadlock, for there is none.
   void finish(Ticket& ticket) {
-    while (!session_.wait(ticket, 100'000, patience_)) {
+    if (!session_.wait(ticket, slice_us, patience_)) {
+      session_.publish(ticket, everybody_, "finish", patience_);
+      do session_.look({}, patience_);
+      while (!session_.wait(ticket, slice_us, patience_));
     }
     session_.settle(ticket);
     if (ticket.failure != Failure::none) throw Error("MessageError", "a ticket failed");
@@ -182,6 +190,7 @@ class Rank {
   Plan plan_;
   std::atomic<int>*outcomes_, *ghz_;
   std::mt19937_64 random_;
+  std::vector<std::int32_t> everybody_;
   std::vector<HandleName> halves_, ballast_;
   HandleName ghz_part_{};
 };
@@ -215,7 +224,7 @@ bool run(bool processes, const Plan& plan, bool faithful, bool single_precision)
     std::vector<pid_t> children;
     for (int rank = 0; rank < plan.ranks; ++rank) {
       const pid_t child = fork();
-      if (child == 0) std::_Exit(run_rank(arena, rank, plan, outcomes, ghz) ? 0 : 1);
+      if (child == 0) std::_Exit(run_rank(Arena::attach(dup(arena->descriptor())), rank, plan, outcomes, ghz) ? 0 : 1);
       children.push_back(child);
     }
     for (std::size_t left = children.size(); left > 0; --left) {
