@@ -102,20 +102,19 @@ void Watch::drop(Offset offset, Patience& patience) {
 }
 
 // True for one of the ranks that ask, and for it only so often.
-bool Watch::due() {
-  std::atomic<std::int64_t>& next = arena_->header().next_look_us;
+bool Watch::due(std::atomic<std::int64_t>& next) {
   const std::int64_t now = now_coarse_us();
   std::int64_t seen = next.load(std::memory_order_relaxed);
   return now >= seen && next.compare_exchange_strong(seen, now + look_every_us);
 }
 
 void Watch::glance() {
-  if (due()) arena_->mourn();
+  if (due(arena_->header().next_glance_us)) arena_->mourn();
   arena_->require_going();
 }
 
 bool Watch::look(Patience& patience) {
-  const bool mine = due();
+  const bool mine = due(arena_->header().next_look_us);
   if (mine) arena_->mourn();
   arena_->require_going();
   Guard guard(arena_->header().watch, patience);

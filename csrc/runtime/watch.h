@@ -29,7 +29,7 @@ class Watch {
 
  private:
   void publish(Offset posting, std::uint64_t turn, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience);
-  bool due();
+  static bool due(std::atomic<std::int64_t>& next);
   void judge(Patience& patience);
   void tell(std::span<const int> ranks, bool left, std::string_view text, Patience& patience);
   void drop(Offset verdict, Patience& patience);

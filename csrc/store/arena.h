@@ -207,7 +207,8 @@ struct Header {
   std::atomic<std::uint64_t> turn;       // replayed measurements that are done
   std::atomic<std::uint32_t> turn_bell;  // rung after each
   Mutex watch;                             // guards what ranks publish of their waits
-  std::atomic<std::int64_t> next_look_us;  // when somebody should look for deaths and deadlocks again
+  std::atomic<std::int64_t> next_look_us;    // when somebody who waits should look for deaths and deadlocks again
+  std::atomic<std::int64_t> next_glance_us;  // when somebody who works should look for deaths again
   Pool qubit_pool, component_pool;
   Heap heap;
   Offset ranks, qubit_records, component_records, page_nodes;
