@@ -40,6 +40,12 @@ def set_rank(rank: int) -> None:
     _here.rank = rank
 
 
+def announce(line: str) -> None:
+    """Writes a line to standard error in one piece, so that those of several ranks do not mix."""
+    sys.stderr.write(line + "\n")
+    sys.stderr.flush()
+
+
 def _is_ours(frame: FrameType) -> bool:
     return bool(frame.f_globals.get("__name__", "").partition(".")[0] == "qmpi")
 

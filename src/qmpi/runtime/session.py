@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import sys
 import warnings
 from collections.abc import Sequence
 from typing import Any
 
 from .._core import Session as Core
 from .._core import Ticket
-from ..errors import ObligationError, OutstandingWarning, set_rank
+from ..errors import ObligationError, OutstandingWarning, announce, set_rank
 from ..world.base import Membership, Universe
 from . import watch
 from .ledger import Book
@@ -75,9 +74,9 @@ class Session:
             return
         if not self.universe.arena.ended:
             for line in self.obligations.outstanding(None):
-                print(f"qmpi: rank {self.universe.rank} leaves without undoing {line}", file=sys.stderr)
+                announce(f"qmpi: rank {self.universe.rank} leaves without undoing {line}")
         if never_received := self.core.close():
-            print(f"qmpi: {never_received} message(s) were never received", file=sys.stderr)
+            announce(f"qmpi: {never_received} message(s) were never received")
         self.obligations = Obligations()  # operations and what they belong to would keep each other
         _sessions.pop(self.universe, None)
 

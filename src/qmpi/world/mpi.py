@@ -21,7 +21,17 @@ import numpy as np
 from mpi4py import MPI
 
 from .._core import VERSION, Arena
-from ..errors import CommunicatorError, FoundingError, InvalidArgument, OutsideUniverse, QMPIError, SecondThread, line_of, set_rank
+from ..errors import (
+    CommunicatorError,
+    FoundingError,
+    InvalidArgument,
+    OutsideUniverse,
+    QMPIError,
+    SecondThread,
+    announce,
+    line_of,
+    set_rank,
+)
 from .base import INTERRUPTED, Membership, Universe, at_leave, create_arena
 from .roll_call import present
 from .settings import Settings, contradictions
@@ -129,7 +139,7 @@ def _fail_together() -> None:
             sys.stderr.flush()
             os._exit(1)  # without MPI's farewell, which is the parent's
         if issubclass(kind, KeyboardInterrupt):  # of every rank: a line instead of a traceback
-            print(f"qmpi: rank {MPI.COMM_WORLD.rank} interrupted at {line_of(trace)}", file=sys.stderr)
+            announce(f"qmpi: rank {MPI.COMM_WORLD.rank} interrupted at {line_of(trace)}")
         else:
             previous(kind, error, trace)
         sys.stderr.flush()

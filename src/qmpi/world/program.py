@@ -17,6 +17,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any, TextIO
 
+from ..errors import announce
 from .base import INTERRUPTED
 from .threads import run
 
@@ -49,7 +50,7 @@ def run_program(path: str, arguments: Sequence[str], ranks: int) -> int:
     try:
         return max(run(program, ranks))
     except KeyboardInterrupt:
-        print("qmpi: interrupted", file=sys.stderr)
+        announce("qmpi: interrupted")
         sys.stdout.flush()
         if threading.active_count() > 1:  # a rank sleeps outside qmpi, and nothing may wait for it
             os._exit(INTERRUPTED)
@@ -64,7 +65,7 @@ def run_program(path: str, arguments: Sequence[str], ranks: int) -> int:
 def _status(end: SystemExit) -> int:
     if end.code is None or isinstance(end.code, int):
         return end.code or 0
-    print(end.code, file=sys.stderr)
+    announce(str(end.code))
     return 1
 
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import os
 import socket
-import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+
+from ..errors import announce
 
 PATIENCE_S = 10.0
 
@@ -45,7 +46,7 @@ def _report(founded: threading.Event, rank: int, members: Sequence[int]) -> None
     missing = [str(member) for member in members if member not in there]
     if missing and rank == min(there):
         who = f"rank {missing[0]}" if len(missing) == 1 else f"ranks {', '.join(missing)}"
-        print(f"qmpi: {who} of {len(members)} made no qmpi call within {PATIENCE_S:g} s; the others wait", file=sys.stderr, flush=True)
+        announce(f"qmpi: {who} of {len(members)} made no qmpi call within {PATIENCE_S:g} s; the others wait")
 
 
 def _is_there(rank: int) -> bool:
