@@ -10,7 +10,6 @@ namespace qmpi {
 namespace {
 
 constexpr std::size_t buffer_limit = 1024;  // gates
-constexpr std::uint64_t glance_every = 16;  // checks of a handle
 constexpr std::int64_t look_up_every_us = 50'000;
 
 std::string plural(std::int64_t count, const char* noun) {
@@ -23,6 +22,8 @@ Session::Session(std::shared_ptr<Arena> arena, int rank)
     : gate_counts(gate_table().size()),
       rank_(rank),
       thread_(std::this_thread::get_id()),
+      record_(arena->rank(rank)),
+      ending_(arena->header().ending),
       store_(arena),
       boxes_(arena, rank,
              {[this](Posting& message) { Steadfast steadfast(*patience_); protocol_.pack(message, steadfast); },
@@ -44,15 +45,14 @@ Session::~Session() {
 
 // --- handles -------------------------------------------------------------------------------------------------------------------
 
-void Session::require_usable() {
+void Session::refuse_or_glance() {
   if (closed_) throw Error("Closed", "qmpi has been closed in this rank");
   if (store_.arena().forked())
     throw Error("Forked", "this process was forked from a rank and cannot act for it: start processes before qmpi, or with subprocess");
   if (std::this_thread::get_id() != thread_ && ranks_here_ > 0) throw Error("ForeignQubit", "the qubit belongs to another rank");
   if (std::this_thread::get_id() != thread_)
     throw Error("SecondThread", "a rank is one thread: this call comes from another thread than the one that founded qmpi");
-  if (++calls_ % glance_every == 0) return watch_.glance();
-  store_.arena().require_going();
+  watch_.glance();
 }
 
 Handle& Session::owned(HandleName name) {
@@ -281,7 +281,7 @@ void Session::force(std::uint64_t bits, int count) {
 
 std::int64_t Session::close(Patience& patience) {
   if (std::exchange(closed_, true) || store_.arena().forked()) return 0;
-  if (std::this_thread::get_id() == thread_) --ranks_here_;
+  if (std::this_thread::get_id() == std::exchange(thread_, {})) --ranks_here_;
   Arena& arena = store_.arena();
   const bool going = arena.header().ending == Ending::none;
   return arena.leave(rank_) && going ? Mailboxes::unreceived(arena, patience) : 0;

@@ -128,8 +128,15 @@ class Session {
     std::uint32_t ids, numbers, matrix, text;   // where theirs begin
     Source source;
   };
-  void require_usable();  // throws Closed, Forked, SecondThread, ForeignQubit, RankLost, PeerFailed
-  void doing(Doing what) { store_.arena().rank(rank_).doing.store(what, std::memory_order_relaxed); }
+  // Throws Closed, Forked, SecondThread, ForeignQubit, RankLost, PeerFailed. Every check of a handle comes here: what may be wrong is
+  // asked first, and which of it later.
+  void require_usable() {
+    if (std::this_thread::get_id() != thread_ || Arena::forks.load(std::memory_order_relaxed) != forks_ ||
+        ending_.load(std::memory_order_acquire) != Ending::none || ++calls_ % glance_every == 0)
+      refuse_or_glance();
+  }
+  void refuse_or_glance();
+  void doing(Doing what) { record_.doing.store(what, std::memory_order_relaxed); }
   void finish(Ticket& ticket, Patience& patience);
   HandleName adopt(QubitId id);
   Buffered& append(int code, std::span<const HandleName> controls, std::span<const HandleName> targets, Source source);
@@ -143,8 +150,12 @@ class Session {
   Patience* patience_ = nullptr;  // of the call under way, for the protocol steps
 
   static thread_local int ranks_here_;  // sessions of the calling thread
+  static constexpr std::uint64_t glance_every = 16;  // checks of a handle
   int rank_;
-  std::thread::id thread_;
+  std::thread::id thread_;  // nobody's, once the session is closed
+  const int forks_ = Arena::forks;
+  RankRecord& record_;
+  const std::atomic<Ending>& ending_;
   bool closed_ = false;
   Store store_;
   Mailboxes boxes_;
