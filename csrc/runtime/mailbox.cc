@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <new>
 
-#include "runtime/doorbell.h"
+#include "store/doorbell.h"
 
 namespace qmpi {
 namespace {

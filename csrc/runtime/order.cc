@@ -7,7 +7,7 @@
 #include <cstdio>
 #include <cstring>
 
-#include "runtime/doorbell.h"
+#include "store/doorbell.h"
 
 namespace qmpi {
 namespace {

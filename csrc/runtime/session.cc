@@ -4,7 +4,7 @@
 #include <cmath>
 #include <unordered_set>
 
-#include "runtime/doorbell.h"
+#include "store/doorbell.h"
 
 namespace qmpi {
 namespace {

@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "runtime/doorbell.h"
+#include "store/doorbell.h"
 
 namespace qmpi {
 namespace {
@@ -197,8 +197,7 @@ void Watch::tell(std::span<const int> ranks, bool left, std::string_view text, P
   for (const int rank : ranks) {
     RankRecord& record = arena_->rank(rank);
     arena_->at<Wait>(record.wait)->verdict = block.offset;
-    record.nudged = 1;
-    ring(record);
+    nudge(record);
   }
 }
 

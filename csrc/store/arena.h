@@ -173,7 +173,7 @@ struct RankRecord {
   // Doorbell: rung after anything this rank may wait for has changed.
   alignas(64) std::atomic<std::uint32_t> bell;
   std::atomic<std::uint32_t> asleep;
-  std::atomic<std::uint32_t> nudged;  // it should look about, although what it waits for is not there
+  std::atomic<std::uint32_t> nudged;  // doorbell.h
   // Mailbox: posted receives and unexpected messages, oldest first, all contexts, one lock.
   alignas(64) Mutex mutex;
   Offset posted, unexpected;

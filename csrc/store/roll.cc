@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "gates/gates.h"
-#include "store/arena.h"
+#include "store/doorbell.h"
 
 namespace qmpi {
 namespace {
@@ -129,6 +129,7 @@ void Arena::end(Ending ending, std::string_view why) {
   if (forked() || shared.ending_claimed.exchange(true)) return;
   write_line(shared.ended_why, why);
   shared.ending.store(ending, std::memory_order_release);
+  for (int rank = 0; rank < settings().ranks; ++rank) nudge(this->rank(rank));
 }
 
 void Arena::throw_ending() const {

@@ -16,7 +16,7 @@ from ..errors import QMPIError, WaitTimeout, source_line, user_frame
 if TYPE_CHECKING:
     from .session import Session
 
-SLICE_S = 0.05  # between two looks
+SLICE_S, CROWD = 0.05, 100  # between two looks; more ranks than that look the less often, else nobody would come to anything else
 _ROLES = {"prepare_epr": "peer", "recv": "source", "send": "dest"}  # what a call's name contains, and how it calls the other rank
 
 
@@ -34,12 +34,13 @@ def wait(session: Session, ticket: Ticket, call: str, site: int, given_up: Seque
 def _wait(session: Session, ticket: Ticket, call: str, site: int, given_up: Sequence[Ticket]) -> None:
     limit_s = session.timeout_s
     begin = time.monotonic()
+    longest_s = SLICE_S * max(1, session.universe.size / CROWD)
 
     def slice_s() -> float:
-        left = SLICE_S if limit_s is None else begin + limit_s - time.monotonic()
+        left = longest_s if limit_s is None else begin + limit_s - time.monotonic()
         if left <= 0:
             raise WaitTimeout(f"nothing came for {limit_s:g} s (QMPI_TIMEOUT_S)")
-        return min(left, SLICE_S)
+        return min(left, longest_s)
 
     if ticket.wait(slice_s()):
         return

@@ -36,4 +36,10 @@ inline void ring(RankRecord& rank) {
   if (rank.asleep) futex_wake(rank.bell, 1);
 }
 
+// Wakes a rank to look about, although what it waits for is not there.
+inline void nudge(RankRecord& rank) {
+  rank.nudged = 1;
+  ring(rank);
+}
+
 }  // namespace qmpi
