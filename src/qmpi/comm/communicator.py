@@ -87,7 +87,7 @@ class Comm(PointToPoint):
         self._name = membership.name
         self._closed = False
         self._session = session_of(universe)
-        self._session.memberships[membership.context] = membership
+        self._membership = self._session.memberships[membership.context] = membership
         self._group = Group(self._session, self.rank, self._members, self._context + COLLECTIVE)
 
     # --- qubits ------------------------------------------------------------------------------------------------------------------
@@ -149,6 +149,7 @@ class Comm(PointToPoint):
 
         **Collective.** Cost: 0 EPR pairs, 0 bits (what the ranks tell each other here is not part of a quantum protocol).
         """
+        self._refuse_if_closed()
         qubits: tuple[Qubit, ...] = ()
 
         def check() -> bytes:
@@ -278,6 +279,7 @@ class Comm(PointToPoint):
 
     def _look(self, q: Register | Qubit) -> tuple[list[int], list[windows.Snapshot]]:
         """All ranks' ids in rank order and the components that hold them; callers end with a barrier."""
+        self._refuse_if_closed()
 
         def own_ids() -> bytes:
             self._session.core.flush()

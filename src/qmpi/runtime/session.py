@@ -6,6 +6,7 @@ import os
 import warnings
 from collections.abc import Sequence
 from typing import Any
+from weakref import WeakValueDictionary
 
 from .._core import Session as Core
 from .._core import Ticket
@@ -23,7 +24,7 @@ class Session:
         core: the compiled session: handles, gate buffer, messages.
         book: what this rank has spent.
         obligations: what this rank must undo.
-        memberships: this rank's place in each of its communicators, by context.
+        memberships: this rank's place in each of its communicators that are still in use, by context.
     """
 
     def __init__(self, universe: Universe) -> None:
@@ -33,7 +34,7 @@ class Session:
         self.book = Book(self.core, universe.arena)
         self.obligations = Obligations()
         self.core.on_discharge = self.obligations.discharge
-        self.memberships: dict[int, Membership] = {}
+        self.memberships: WeakValueDictionary[int, Membership] = WeakValueDictionary()
         self.timeout_s = universe.settings.timeout_s
         order = universe.settings.order
         if order.recording is not None:

@@ -34,7 +34,7 @@ class Universe:
     at_leave: Callable[[Callable[[], None]], object]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots: sessions refer to it weakly
 class Membership:
     """This rank's place in one communicator.
 
