@@ -85,7 +85,14 @@ def run(
     """
     if not isinstance(ranks, int) or not 1 <= ranks <= MAX_RANKS:
         raise InvalidArgument(f"ranks must be a whole number from 1 to {MAX_RANKS}, not {ranks!r}")
-    chosen = {"SEED": seed, "MODE": mode, "MEMORY": memory, "DTYPE": dtype, "STRICT": strict and int(strict), "TIMEOUT_S": timeout_s}
+    chosen = {
+        "SEED": seed,
+        "MODE": mode,
+        "MEMORY": memory,
+        "DTYPE": dtype,
+        "STRICT": None if strict is None else int(strict),
+        "TIMEOUT_S": timeout_s,
+    }
     overrides = {f"QMPI_{name}": str(value) for name, value in chosen.items() if value is not None}
     return _Crew(function, arguments, ranks, Settings.from_environment({**os.environ, **overrides})).run()
 
