@@ -67,7 +67,9 @@ class Undo(Step):
             return None
         request = model.fresh()[0] if rng.random() < 0.4 else None
         named = bool(rng.random() < 0.4)
-        return cls(rank, found[1], found[0].id, named, named and bool(rng.integers(2)), request, request is None and bool(rng.random() < 0.2))
+        return cls(
+            rank, found[1], found[0].id, named, named and bool(rng.integers(2)), request, request is None and bool(rng.random() < 0.2)
+        )
 
     def enter(self, model: Model) -> Task:
         model.need(self.message in model.transfers)
@@ -76,7 +78,9 @@ class Undo(Step):
         model.need_comm(transfer.comm, self.rank)
         labels, peer = transfer.register(self.side), peer_of(transfer, self.side)
         model.need(transfer.state(self.side) == "open" and labels)
-        found = model.find(self.rank, self.side, labels, transfer.comm, peer if self.names_peer else None, transfer.tag if self.names_tag else None)
+        found = model.find(
+            self.rank, self.side, labels, transfer.comm, peer if self.names_peer else None, transfer.tag if self.names_tag else None
+        )
         model.need(found is transfer or self.exits)
         if self.request is not None:
             model.new(self.request)
@@ -86,14 +90,16 @@ class Undo(Step):
             task.effects += send_back(model, transfer, self.side)
         if transfer.null or self.side not in WAITS:
             model.close(transfer, self.side)
-        pending = Pending(-1 if self.request is None else self.request, self.rank, "undo", transfer.comm, labels, transfer, self.side, outcome="done")
+        pending = Pending(
+            -1 if self.request is None else self.request, self.rank, "undo", transfer.comm, labels, transfer, self.side, outcome="done"
+        )
         if self.request is None:
             error = finish_undoing(model, pending, transfer, task.effects).error
             task.expect = (*task.expect[:-1], error)
         else:
-            if self.side == SOURCE and not transfer.null:
+            if self.side == SOURCE and not transfer.null and not transfer.inverse:
                 for label in transfer.arrived:
-                    model.places[label].reserved |= not transfer.inverse
+                    model.places[label].reserved = True
             model.freeze(pending)
         return task
 
@@ -117,8 +123,11 @@ class Undo(Step):
         if self.side == SOURCE:
             model.need(all(model.places[label].zero for label in labels))
             if not transfer.inverse:
-                model.need(self.request is not None and transfer.received == "open" and transfer.dest in model.circles[transfer.comm].open_at)
+                model.need(
+                    self.request is not None and transfer.received == "open" and transfer.dest in model.circles[transfer.comm].open_at
+                )
                 model.need_usable(transfer.dest, transfer.arrived)
+                model.need(not set(labels) & set(transfer.arrived))
                 model.need(not any(model.owing(label) for label in transfer.arrived))
         if self.side in WAITS and self.request is None:
             model.need(transfer.inverse)

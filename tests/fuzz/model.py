@@ -1,7 +1,7 @@
 """What is known of a program without running it: who holds which qubits, what is under way, what must be undone.
 
-Everything is numbered by the program: qubits (handles), communicators, transfers, requests. Ranks are those of the world. Where the order of
-events on different ranks is open, the model allows only steps whose outcome does not depend on it. Amplitudes are the oracle's business.
+Everything is numbered by the program: qubits (handles), communicators, transfers, requests. Ranks are those of the world. Where the order
+of events on different ranks is open, the model allows only steps whose outcome does not depend on it. Amplitudes are the oracle's business.
 """
 
 from __future__ import annotations
@@ -173,14 +173,20 @@ class Model:
 
     def weight(self) -> int:
         """Qubits that the oracle has to carry."""
-        flying = sum(len(t.originals) for t in self.transfers.values() if t.received == "flying" or (t.inverse == "state" and t.sent == "open"))
+        flying = sum(
+            len(t.originals) for t in self.transfers.values() if t.received == "flying" or (t.inverse == "state" and t.sent == "open")
+        )
         return len(self.places) + flying
 
     # --- obligations -----------------------------------------------------------------------------------------------------------------
 
     def owing(self, label: int, sides: tuple[str, ...] = (ORIGINAL, COPY)) -> list[Transfer]:
         """Open copies that the label is part of."""
-        return [t for t, side in self.books[self.places[label].rank] if side in sides and not t.null and label in t.left[side] and t.state(side) == "open"]
+        return [
+            t
+            for t, side in self.books[self.places[label].rank]
+            if side in sides and not t.null and label in t.left[side] and t.state(side) == "open"
+        ]
 
     def record(self, transfer: Transfer, side: str) -> None:
         """The rank has an operation that it can undo."""

@@ -24,18 +24,13 @@ FAR_TAG = 10**9 + 1  # nobody sends it
 
 
 def uses(actor: Actor, comm: qmpi.Comm, q: Any) -> list[Call]:
-    """Calls that name qubits which cannot be used, whatever their state."""
+    """Calls that name qubits which cannot be used, whatever their state. The last five name nothing else."""
     ours, here, single = actor.spare, comm.rank, q if isinstance(q, qmpi.Qubit) else q[0]
     return [
-        lambda: gates.h(q),
-        lambda: gates.rz(0.3, q),
         lambda: gates.cx(ours, single),
         lambda: gates.ccx(ours, actor.other_spare, single),
         lambda: gates.unitary(np.eye(4), qmpi.Register((ours, single))),
         lambda: gates.mcx(qmpi.Register((ours,)), single),
-        lambda: qmpi.measure(q),
-        lambda: qmpi.reset(q),
-        lambda: qmpi.probability(single),
         lambda: qmpi.expectation("ZX", qmpi.Register((ours, single))),
         lambda: comm.send(q, here, FAR_TAG),
         lambda: comm.isend_move(q, here, FAR_TAG),
@@ -43,11 +38,17 @@ def uses(actor: Actor, comm: qmpi.Comm, q: Any) -> list[Call]:
         lambda: comm.recv_move(q, here, FAR_TAG),
         lambda: comm.free(q),
         *([lambda: comm.iprepare_epr(q, (here + 1) % comm.size)] if comm.size > 1 else []),
+        lambda: gates.h(q),
+        lambda: gates.rz(0.3, q),
+        lambda: qmpi.measure(q),
+        lambda: qmpi.reset(q),
+        lambda: qmpi.probability(single),
     ]
 
 
 def frozen(model: Model, step: Refused) -> str:
-    (label,) = step.labels
+    model.need(len(step.labels) == 1)
+    label = step.labels[0]
     place = model.places.get(label)
     model.need(place and place.rank == step.rank and place.frozen is not None)
     assert place is not None and place.frozen is not None
@@ -139,7 +140,6 @@ def not_zero(actor: Actor, step: Refused) -> Call:
         gates.x(q[0]) if step.choice % 3 == 0 else gates.h(q[0])
 
     actor.restore = restore
-    actor.gates_beside += 2 * (2 if step.choice % 3 == 2 else 1)
     target, here = q[step.choice % 3 == 2 :], comm.rank
     calls = [
         lambda: comm.irecv(target, here, FAR_TAG),
@@ -159,7 +159,6 @@ def not_basis(actor: Actor, step: Refused) -> Call:
         gates.h(q[0])
 
     actor.restore = restore
-    actor.gates_beside += 4
     return lambda: actor.comms[step.comm].free(q if step.choice % 2 else q[1])
 
 
@@ -233,9 +232,20 @@ def use(which: Callable[[Actor, Refused], Any]) -> Callable[[Actor, Refused], Ca
     return call
 
 
+def foreign(actor: Actor, step: Refused) -> Call:
+    """Another rank's qubit where ranks are threads; where they are processes, one of a session of this process that is no rank's."""
+    if actor.neighbour is not None:
+        calls = uses(actor, actor.comms[step.comm], actor.neighbour)
+    else:
+        calls = uses(actor, actor.comms[step.comm], actor.stranger)[:-5]
+    return calls[step.choice % len(calls)]
+
+
 def call_of(*names: str, **arguments: Any) -> Callable[[Actor, Refused], Call]:
     """A method of the communicator on the step's qubits."""
-    return lambda actor, step: lambda: getattr(actor.comms[step.comm], names[step.choice % len(names)])(actor.operand(step.labels), **arguments)
+    return lambda actor, step: (
+        lambda: getattr(actor.comms[step.comm], names[step.choice % len(names)])(actor.operand(step.labels), **arguments)
+    )
 
 
 def on_closed(actor: Actor, step: Refused) -> Call:
@@ -254,9 +264,6 @@ def on_closed(actor: Actor, step: Refused) -> Call:
         lambda: comm.prepare_epr(q, 0),
         lambda: comm.unsend(q),
         lambda: comm.unrecv_move(q),
-        lambda: comm.measure(q),
-        lambda: comm.statevector(q),
-        lambda: comm.density_matrix(q),
     ]
     return calls[step.choice % len(calls)]
 
@@ -268,7 +275,7 @@ def towards_itself(actor: Actor, step: Refused) -> Call:
 
 KINDS: dict[str, tuple[Callable[[Model, Refused], str], Callable[[Actor, Refused], Call]]] = {
     "freed": (always("FreedQubit"), use(lambda actor, step: qmpi.Register((actor.freed,)))),
-    "foreign": (always("ForeignQubit"), use(lambda actor, step: actor.foreign(step.choice))),
+    "foreign": (always("ForeignQubit"), foreign),
     "frozen": (frozen, use(lambda actor, step: actor.handles[step.labels[0]])),
     "twice": (
         usable("DuplicateQubit"),
@@ -281,20 +288,24 @@ KINDS: dict[str, tuple[Callable[[Model, Refused], str], Callable[[Actor, Refused
     ),
     "message twice": (
         usable("DuplicateQubit"),
-        lambda actor, step: lambda: [
-            actor.comms[step.comm].send,
-            actor.comms[step.comm].send_move,
-            actor.comms[step.comm].prepare_epr,
-        ][step.choice % 3](actor.register(step.labels + step.labels[:1]), 0),
+        lambda actor, step: (
+            lambda: [
+                actor.comms[step.comm].send,
+                actor.comms[step.comm].send_move,
+                actor.comms[step.comm].prepare_epr,
+            ][step.choice % 3](actor.register(step.labels + step.labels[:1]), 0)
+        ),
     ),
     "operand twice": (
         usable("DuplicateQubit"),
-        lambda actor, step: lambda: [
-            actor.comms[step.comm].free,
-            actor.comms[step.comm].unsend,
-            actor.comms[step.comm].iunrecv,
-            actor.comms[step.comm].recv,
-        ][step.choice % 4](actor.register(step.labels + step.labels[:1])),
+        lambda actor, step: (
+            lambda: [
+                actor.comms[step.comm].free,
+                actor.comms[step.comm].unsend,
+                actor.comms[step.comm].iunrecv,
+                actor.comms[step.comm].recv,
+            ][step.choice % 4](actor.register(step.labels + step.labels[:1]))
+        ),
     ),
     "not zero": (always("NotZero"), not_zero),
     "not basis": (always("EntangledQubit"), not_basis),
@@ -308,12 +319,14 @@ KINDS: dict[str, tuple[Callable[[Model, Refused], str], Callable[[Actor, Refused
     "closed": (closed, on_closed),
     "obliged": (
         obliged,
-        lambda actor, step: lambda: [
-            lambda q, comm: comm.send_move(q, comm.rank),
-            lambda q, comm: comm.isend_move(q, comm.rank),
-            lambda q, comm: comm.irecv(q, comm.rank),
-            lambda q, comm: comm.recv_move(q, comm.rank),
-        ][step.choice % 4](actor.operand(step.labels), actor.comms[step.comm]),
+        lambda actor, step: (
+            lambda: [
+                lambda q, comm: comm.send_move(q, comm.rank),
+                lambda q, comm: comm.isend_move(q, comm.rank),
+                lambda q, comm: comm.irecv(q, comm.rank),
+                lambda q, comm: comm.recv_move(q, comm.rank),
+            ][step.choice % 4](actor.operand(step.labels), actor.comms[step.comm])
+        ),
     ),
     "free original": (original, call_of("free")),
     "copied on": (copied_on, call_of("unrecv", "iunrecv")),
@@ -341,7 +354,9 @@ class Refused(Step):
         labels = some(rng, model.usable(rank), 2)
         comm = draw_comm(model, rng, rank)
         if kind == "frozen":
-            labels = tuple(pick(rng, [(label,) for label, place in model.places.items() if place.rank == rank and place.frozen is not None]) or ())
+            labels = tuple(
+                pick(rng, [(label,) for label, place in model.places.items() if place.rank == rank and place.frozen is not None]) or ()
+            )
         elif kind in ("obliged", "free original"):
             labels = tuple(pick(rng, [(label,) for label in model.usable(rank) if model.owing(label)]) or ())
         elif kind in ("copied on", "unsend tag", "unrecv tag"):
@@ -355,14 +370,17 @@ class Refused(Step):
 
     def enter(self, model: Model) -> Task:
         model.need_comm(self.comm, self.rank)
-        return Task(self, (self.rank,), expect=KINDS[self.kind][0](model, self))
+        task = Task(self, (self.rank,), expect=KINDS[self.kind][0](model, self))
+        entangles = self.kind == "not basis" or (self.kind == "not zero" and self.choice % 3 == 2)
+        model.bill.gates += 4 if entangles else 2 if self.kind == "not zero" else 0
+        return task
 
     def act(self, actor: Actor, expect: Any) -> None:
         actor.restore = None
         call = KINDS[self.kind][1](actor, self)
-        ledger = actor.comms[0].ledger
-        before = ledger.epr_halves, ledger.bits_sent, ledger.bits_received, ledger.measurements
+        book = actor.comms[0]._session.book
+        before = book.now()
         actor.refuse(expect, lambda: actor.call(call))
-        assert before == (ledger.epr_halves, ledger.bits_sent, ledger.bits_received, ledger.measurements), f"{self} was charged"
+        assert book.now() == before, "what was refused was charged"
         if actor.restore is not None:
             actor.restore()

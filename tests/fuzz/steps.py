@@ -62,6 +62,9 @@ class Step:
         raise NotImplementedError
 
 
+ROOMY = 6  # qubits, up to which programs allocate more: messages make more, too
+
+
 def pick(rng: np.random.Generator, candidates: Any) -> Any:
     """One of them, None if there is none."""
     listed = list(candidates)
@@ -85,6 +88,7 @@ class Alloc(Step):
 
     def enter(self, model: Model) -> Task:
         model.new(*self.labels)
+        model.need(model.weight() + len(self.labels) <= ROOMY)
         for label in self.labels:
             model.places[label] = Place(self.rank)
         return Task(self, (self.rank,), [("alloc", label) for label in self.labels])
@@ -236,7 +240,7 @@ class Reset(Step):
 
     def enter(self, model: Model) -> Task:
         model.need_usable(self.rank, self.labels)
-        model.need(model.hidden < 5)
+        model.need(model.hidden < 5 or all(model.places[label].basis for label in self.labels))
         for label in self.labels:
             model.discharge(label)
             model.hidden += not model.places[label].basis

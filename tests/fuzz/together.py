@@ -165,6 +165,40 @@ class Look(Step):
 
 
 @dataclass(frozen=True)
+class RefusedTogether(Step):
+    """A collective call to which one rank brings a register that it must not: all are told, and nothing happens on any rank."""
+
+    rank: int
+    comm: int
+    call: str
+    error: str
+    labels: tuple[tuple[int, ...], ...]  # by rank
+
+    @classmethod
+    def propose(cls, model: Model, rng: np.random.Generator) -> Step | None:
+        comm = int(pick(rng, model.circles))
+        members = model.circles[comm].members
+        labels = tuple(some(rng, model.usable(rank), 2, 0) if rank in members else () for rank in range(model.size))
+        call, error = str(pick(rng, ("measure", "statevector", "density_matrix"))), str(pick(rng, ("FreedQubit", "DuplicateQubit")))
+        return cls(int(rng.choice(members)), comm, call, error, labels)
+
+    def enter(self, model: Model) -> Task:
+        members = everybody(model, self.comm)
+        model.need(len(self.labels) == model.size and self.rank in members)
+        for rank, labels in enumerate(self.labels):
+            model.need_usable(rank, labels)
+        model.sync(members)
+        return Task(self, members)
+
+    def act(self, actor: Actor, expect: Any) -> None:
+        register = actor.register(self.labels[actor.rank])
+        if actor.rank == self.rank:
+            register += qmpi.Register([actor.freed]) if self.error == "FreedQubit" else qmpi.Register([actor.spare, actor.spare])
+        call = getattr(actor.comms[self.comm], self.call)
+        actor.refuse(self.error if actor.rank == self.rank else "PeerFailed", lambda: actor.call(call, register))
+
+
+@dataclass(frozen=True)
 class Totals(Step):
     """The ledger, when nothing is under way, and what the store holds."""
 
@@ -185,7 +219,8 @@ class Totals(Step):
         spent = tuple(now - before for now, before in zip(actor.bill_of(total), actor.before, strict=True))
         assert expect[0] in (None, spent), f"the ledger shows {spent}, not {expect[0]} (pairs, bits, measurements, gates)"
         report = actor.call(actor.comms[0].store_report)
-        assert report.qubits == expect[1], f"the store holds {report.qubits} qubits, the program {expect[1]}"
+        held = expect[1] + len(actor.spares) * actor.comms[0].size
+        assert report.qubits == held, f"the store holds {report.qubits} qubits, the program {held}"
 
 
 @dataclass(frozen=True)

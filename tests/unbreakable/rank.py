@@ -6,7 +6,6 @@ that would end other ranks when one dies.
 
 from __future__ import annotations
 
-import atexit
 import os
 import runpy
 import sys
@@ -15,7 +14,7 @@ from pathlib import Path
 
 from qmpi._core import Arena
 from qmpi.world import door
-from qmpi.world.base import Membership, Universe
+from qmpi.world.base import Membership, Universe, at_leave
 from qmpi.world.settings import Settings
 
 contexts = count(1)
@@ -39,7 +38,7 @@ def join(world: Classical) -> tuple[Universe, Membership]:
 
 rank, ranks, descriptor = map(int, os.environ["PLACE"].split())
 world = Classical(rank, ranks)
-universe = Universe(Arena.attach(descriptor), rank, ranks, Settings.from_environment(), atexit.register)
+universe = Universe(Arena.attach(descriptor), rank, ranks, Settings.from_environment(), at_leave)
 door.comm_world = lambda: world
 door.join = join
 sys.argv = sys.argv[1:]

@@ -13,7 +13,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ SHARED_FOLDERS = (Path("/dev/shm"), Path("/tmp"))
 Facts = dict[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Job:
     """What came of a program.
 
@@ -44,7 +44,7 @@ class Job:
     reports: dict[int, list[Facts]]
     left_behind: set[str]
 
-    def __str__(self) -> str:
+    def __repr__(self) -> str:
         rows = [f"rank {rank}: {facts}" for rank, reports in sorted(self.reports.items()) for facts in reports]
         return "\n".join(["", f"exit status {self.codes}", *rows[-60:], *self.output.splitlines()[-60:]])
 
@@ -59,8 +59,12 @@ class Job:
         assert self.codes == expected and not self.left_behind, f"{self}\nleft behind: {self.left_behind}"
 
 
-def start(world: str, ranks: int, program: str | Path, *arguments: str, timeout_s: float = 60, flags: Sequence[str] = (), **settings: str) -> Job:
+def start(
+    world: str, ranks: int, program: str | Path, *arguments: str, timeout_s: float = 60, flags: Sequence[str] = (), **settings: str
+) -> Job:
     """Runs a program of programs/ (or any, by its path) on ranks that are "threads", "processes" or "mpi", and waits for its end.
+
+    In the world "none" it is one Python process that nothing has made a rank.
 
     Args:
         world: what the ranks are.
@@ -111,6 +115,8 @@ def commands(world: str, ranks: int, program: list[str], flags: Sequence[str]) -
     """What is to be started, with its environment and descriptors."""
     if world == "threads":
         yield [([sys.executable, "-c", RUN_PROGRAM, str(ranks), *program], {}, ())]
+    elif world == "none":
+        yield [([sys.executable, *program], {}, ())]
     elif world == "mpi":
         command = [launcher().command(ranks)[0], *flags, *launcher().command(ranks)[1:]]
         yield [([*command, sys.executable, *program], launcher().environment(), ())]
@@ -130,10 +136,8 @@ def ended(process: subprocess.Popen[bytes], end: float) -> int | None:
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    try:
+    with suppress(ProcessLookupError):
         os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        pass
     process.wait()
 
 

@@ -1,4 +1,4 @@
-"""Two ranks race to measure halves of entangled pairs; each prints its outcomes. `racing.py RANK`: that rank comes second, by a wide margin.
+"""Two ranks race to measure halves of entangled pairs; each prints its outcomes. `racing.py RANK`: that rank comes second, by far.
 Started by test_order.py."""
 
 import sys

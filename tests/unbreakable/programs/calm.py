@@ -1,6 +1,6 @@
 """Ranks that others wait for, and that do something else meanwhile: nobody may be told of a deadlock. Started by test_deadlock.py.
 
-Ranks 0 and 2 wait, rank 1 is busy for a while and then answers. `calm.py [CASE…]`.
+Ranks 0 and 2 wait while rank 1 is busy; then it answers. `calm.py [CASE…]`.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 
-from reports import attempt, meet, poll, report
+from reports import attempt, meet, report
 
 import qmpi
 
@@ -72,23 +72,23 @@ BUSY: list[Callable[[qmpi.Comm], None]] = [
 
 
 def waits_and_answers(comm: qmpi.Comm, busy: Callable[[qmpi.Comm], None]) -> None:
+    """Rank 0 waits for rank 1, and rank 2 for rank 0; then two for anybody, which is what others wait for, too."""
     if comm.rank == 1:
         busy(comm)
-        for peer in (0, 2):
-            comm.send_move(comm.alloc(1), peer)
+        comm.send_move(comm.alloc(1), 0)
         return
     if comm.rank == 2 and busy is sits_in_classical_mpi:
         time.sleep(BUSY_S)
         comm.mpi.send(None, 1)
-    comm.free(comm.recv_move(source=1))
-    request = comm.irecv_move()  # and from anybody, which is what others wait for, too
+    peer = 2 - comm.rank
+    comm.free(comm.recv_move(source=1 if comm.rank == 0 else 0))
     if comm.rank == 0:
-        comm.send_move(comm.alloc(1), 2)
+        comm.send_move(comm.alloc(1), peer)
+        comm.free(comm.recv_move())
+        comm.send_move(comm.alloc(1), peer)
     else:
-        comm.free(poll(request))
-        comm.send_move(comm.alloc(1), 0)
-    if comm.rank == 0:
-        comm.free(request.wait())
+        comm.send_move(comm.alloc(1), peer)
+        comm.free(comm.recv_move())
 
 
 def late_one(comm: qmpi.Comm) -> None:

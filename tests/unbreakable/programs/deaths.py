@@ -1,21 +1,24 @@
 """Rank 0 is killed from outside while it does something; what the others' calls raise then. Started by test_death.py.
 
-`deaths.py CASE`: what rank 0 does, or, for cases that begin with "alone", what the only other rank does.
+`deaths.py CASE [AFTER_S]`: what rank 0 does, or, for cases that begin with "alone", what the only other rank does.
 """
 
 from __future__ import annotations
 
+import runpy
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
-from reports import attempt, here, report, signals
+from calls import errors
+from reports import attempt, report, signals
 
 import qmpi
 
 KILLED_AFTER_S = 0.6
-ENOUGH_S = 20.0  # by then a test has failed
+ENOUGH_S = 8.0  # by then a test has failed
 
 case = sys.argv[1]
 comm = qmpi.COMM_WORLD
@@ -50,8 +53,7 @@ def in_a_kernel() -> dict[int, Callable[[], Any]]:
         for k in range(23):
             qmpi.cx(big[0], big[k + 1])
         comm.send(big[0], 1)
-        due = signals(("KILL", KILLED_AFTER_S))
-        report(case, due=due)
+        report(case, due=signals(("KILL", KILLED_AFTER_S)), last="h")
         for_long(lambda: qmpi.h(big))
     shared = comm.recv(source=0) if rank == 1 else own
     return {1: lambda: for_long(lambda: qmpi.probability(shared[0])), 2: lambda: comm.recv(source=0), 3: lambda: for_long(computes)}
@@ -60,7 +62,7 @@ def in_a_kernel() -> dict[int, Callable[[], Any]]:
 def asleep() -> dict[int, Callable[[], Any]]:
     if rank == 0:
         qmpi.measure(own)
-        report(case, due=signals(("KILL", KILLED_AFTER_S)))
+        report(case, due=signals(("KILL", KILLED_AFTER_S)), last="measure")
         time.sleep(ENOUGH_S)
     return {1: lambda: comm.recv(source=0), 2: lambda: comm.barrier(), 3: lambda: for_long(computes)}
 
@@ -68,15 +70,20 @@ def asleep() -> dict[int, Callable[[], Any]]:
 def in_a_receive() -> dict[int, Callable[[], Any]]:
     """The others wait for it in a chain, but for one, which it waits for."""
     if rank == 0:
-        report(case, due=signals(("KILL", KILLED_AFTER_S)), line=f"recv(source=3, tag=5) at {here()}")  # both on one line
-        comm.recv(source=3, tag=5), here()
+
+        def receives() -> None:
+            comm.recv(source=3, tag=5)
+
+        last = f"recv(source=3, tag=5) at {__file__}:{receives.__code__.co_firstlineno + 1}"
+        report(case, due=signals(("KILL", KILLED_AFTER_S)), last=last)
+        receives()
     return {1: lambda: comm.recv(source=0), 2: lambda: comm.recv(source=1), 3: lambda: for_long(computes)}
 
 
 def while_all_wait_for_it() -> dict[int, Callable[[], Any]]:
     if rank == 0:
         comm.recv(source=1)
-        report(case, due=signals(("KILL", KILLED_AFTER_S)))
+        report(case, due=signals(("KILL", KILLED_AFTER_S)), last="a receive")
         time.sleep(ENOUGH_S)
     if rank == 1:
         comm.send(own[0], 0)
@@ -94,10 +101,38 @@ def with_messages_on_the_way() -> dict[int, Callable[[], Any]]:
     if rank == 0:
         for peer in (1, 2, 3):
             comm.send(own[peer - 1], peer, tag=1)
-        report(case, due=signals(("KILL", KILLED_AFTER_S)))
+        report(case, due=signals(("KILL", KILLED_AFTER_S)), last="a send")
         time.sleep(ENOUGH_S)
     comm.send(own[0], 0, tag=2)
     return {1: lambda: comm.recv(source=2), 2: lambda: for_long(computes), 3: comes_late}
+
+
+def in_a_knot() -> dict[int, Callable[[], Any]]:
+    """It is stopped while it waits, so that it cannot hear of the deadlock that then comes about, and killed."""
+
+    def completes_the_knot() -> None:
+        time.sleep(KILLED_AFTER_S + 0.2)
+        comm.recv(source=0, tag=3)
+
+    if rank == 0:
+
+        def receives() -> None:
+            comm.recv(source=1, tag=3)
+
+        last = f"recv(source=1, tag=3) at {__file__}:{receives.__code__.co_firstlineno + 1}"
+        due = signals(("STOP", KILLED_AFTER_S), ("KILL", 0.8)) + 0.8
+        report(case, due=due, last=last)
+        receives()
+    return {1: completes_the_knot}
+
+
+def at_any_moment() -> dict[int, Callable[[], Any]]:
+    """In the middle of random messages (programs/right.py), so now and then with a lock of the arena held."""
+    comm.barrier()
+    if rank == 0:
+        report(case, due=signals(("KILL", float(sys.argv[2]))), last="")
+    sys.argv[1:] = ["0", "100000"]
+    return {each: lambda: runpy.run_path(str(Path(__file__).with_name("right.py"))) for each in range(comm.size)}
 
 
 # --- what the only other rank does ----------------------------------------------------------------------------------------------------
@@ -106,7 +141,7 @@ def with_messages_on_the_way() -> dict[int, Callable[[], Any]]:
 def alone() -> dict[int, Callable[[], Any]]:
     """Nobody waits or computes for long, so that nobody is bound to look."""
     if rank == 0:
-        report(case, due=signals(("KILL", KILLED_AFTER_S)))
+        report(case, due=signals(("KILL", KILLED_AFTER_S)), last="a receive")
         time.sleep(ENOUGH_S)
     calls: dict[str, Callable[[], Any]] = {
         "alone it polls": pending.test,
@@ -125,27 +160,9 @@ PREPARE = {
     "in a receive": in_a_receive,
     "while all wait for it": while_all_wait_for_it,
     "with messages on the way": with_messages_on_the_way,
+    "in a knot": in_a_knot,
+    "at any moment": at_any_moment,
 }
 does = PREPARE.get(case, alone)()[rank]
 report(case, **attempt(does))
-later: dict[str, Callable[[], Any]] = {
-    "alloc": lambda: comm.alloc(1),
-    "free": lambda: comm.free(own[2]),
-    "gate": lambda: qmpi.h(own[2]),
-    "measure": lambda: qmpi.measure(own[2]),
-    "reset": lambda: qmpi.reset(own[2]),
-    "probability": lambda: qmpi.probability(own[2]),
-    "expectation": lambda: qmpi.expectation("ZZZ", own),
-    "send": lambda: comm.send(own[2], 1),
-    "isend": lambda: comm.isend(own[2], 1),
-    "recv": lambda: comm.recv(),
-    "irecv": lambda: comm.irecv(),
-    "wait": lambda: pending.wait(),
-    "test": lambda: pending.test(),
-    "prepare_epr": lambda: comm.prepare_epr(comm.alloc(1), 0),
-    "barrier": lambda: comm.barrier(),
-    "all measure": lambda: comm.measure(own),
-    "statevector": lambda: comm.statevector(own),
-    "store_report": lambda: comm.store_report(),
-}
-report("afterwards", **{name: attempt(call)["error"] for name, call in later.items()})
+report("afterwards", **errors(comm, own, pending))

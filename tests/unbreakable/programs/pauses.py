@@ -1,10 +1,15 @@
-"""Rank 0 is stopped for a while and goes on, in the middle of something that others wait for: that only delays. Started by test_death.py."""
+"""Rank 0 is stopped for a while, in the middle of something that others wait for, and goes on: that only delays.
+
+`pauses.py CASE`. Started by test_death.py.
+"""
 
 from __future__ import annotations
 
+import runpy
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from reports import attempt, report, signals
 
@@ -68,6 +73,14 @@ def others() -> None:
             computes()
 
 
+def random_messages() -> None:
+    """With many short stops, so now and then with a lock of the arena held."""
+    if comm.rank == 0:
+        signals(*[(name, delay) for delay in (0.03, 0.11, 0.017, 0.23, 0.07, 0.013) for name in ("STOP", "CONT")])
+    sys.argv[1:] = ["0", "60"]
+    runpy.run_path(str(Path(__file__).with_name("right.py")))
+
+
 comm.barrier()
-report(case, **attempt(rank_0 if comm.rank == 0 else others))
+report(case, **attempt(random_messages if case == "at any moment" else rank_0 if comm.rank == 0 else others))
 report("together", **attempt(comm.barrier))

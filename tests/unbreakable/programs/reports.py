@@ -14,9 +14,9 @@ from typing import Any
 import qmpi
 
 
-def report(case: str, **facts: Any) -> None:
-    """Adds a row to this rank's reports."""
-    path = Path(os.environ["REPORTS"], f"{qmpi.COMM_WORLD.rank}.reports")
+def report(case: str, by: int | None = None, **facts: Any) -> None:
+    """Adds a row to this rank's reports, or to those of `by`."""
+    path = Path(os.environ["REPORTS"], f"{qmpi.COMM_WORLD.rank if by is None else by}.reports")
     with path.open("a") as rows:
         rows.write(json.dumps({"case": case, **facts}) + "\n")
 

@@ -26,13 +26,12 @@ rank, size = comm.rank, comm.size
 now: list[Callable[[], object]] = []  # this rank's part of what has begun: its requests
 
 
-
-
 def message(rng: np.random.Generator, tag: int) -> None:
     """A move from one rank to another (or itself), blocking or not on each side; at once or while other steps go on."""
     source, dest = (int(number) for number in rng.integers(size, size=2))
     where = (comm, twin)[rng.integers(2)]
-    sender, receiver, source_is_known = str(rng.choice(["send", "isend"])), str(rng.choice(["recv", "irecv", "poll"])), bool(rng.integers(2))
+    sender, receiver = str(rng.choice(["send", "isend"])), str(rng.choice(["recv", "irecv", "poll"]))
+    source_is_known = bool(rng.integers(2))
     if source == dest:
         sender, receiver = "isend", "irecv"
     origin = source if source_is_known else qmpi.ANY_SOURCE
