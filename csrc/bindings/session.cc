@@ -82,6 +82,10 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("ended", [](Arena& arena) { return arena.header().ending != Ending::none; })
       .def("next_contexts", [](Arena& arena, int count) { return arena.header().next_context.fetch_add(count); }, "count"_a)
       .def("leave", &Arena::leave, "rank"_a, "The rank is done; nothing if it has left already. For ranks that never had a session.")
+      .def("postings", [](Arena& arena) {
+        Gil patience;
+        return Mailboxes::listed(arena, patience);
+      }, "How many messages and receives are listed in all mailboxes.")
       .def("peak_held", [](Arena& arena, int rank) { return arena.rank(rank).peak_held; }, "rank"_a)
       .def("statistics", [](Arena& arena) -> nb::typed<nb::dict, nb::str, int> {
         const Statistics& s = arena.header().statistics;

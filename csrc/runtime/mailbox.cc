@@ -293,17 +293,30 @@ bool Mailboxes::withdraw(Posting& posting, Patience& patience) {
   return true;
 }
 
-std::int64_t Mailboxes::unreceived(const Arena& arena, Patience& patience) {
+namespace {
+
+template <class Counts>
+std::int64_t count_postings(const Arena& arena, Patience& patience, Counts&& counts) {
   std::int64_t count = 0;
   for (int rank = 0; rank < arena.settings().ranks; ++rank) {
     RankRecord& box = arena.rank(rank);
     Guard guard(box.mutex, patience);
-    for (Offset offset = box.unexpected; offset != 0; offset = arena.at<Posting>(offset)->next) {
-      const Verb verb = arena.at<Posting>(offset)->verb;
-      count += verb == Verb::copy || verb == Verb::move;
-    }
+    for (const Offset list : {box.posted, box.unexpected})
+      for (Offset offset = list; offset != 0; offset = arena.at<Posting>(offset)->next) count += counts(*arena.at<Posting>(offset));
   }
   return count;
+}
+
+}  // namespace
+
+std::int64_t Mailboxes::unreceived(const Arena& arena, Patience& patience) {
+  return count_postings(arena, patience, [](const Posting& posting) {
+    return posting.phase != Phase::pending && (posting.verb == Verb::copy || posting.verb == Verb::move);
+  });
+}
+
+std::int64_t Mailboxes::listed(const Arena& arena, Patience& patience) {
+  return count_postings(arena, patience, [](const Posting&) { return true; });
 }
 
 // --- waiting -------------------------------------------------------------------------------------------------------------------

@@ -104,8 +104,10 @@ class Mailboxes {
     return phase != Phase::raw && phase != Phase::packing && phase != Phase::pending;
   }
 
-  // Messages of the users' contexts that wait in any mailbox of the arena.
+  // Messages with users' qubits that wait in any mailbox of the arena.
   static std::int64_t unreceived(const Arena& arena, Patience& patience);
+  // Everything that is listed in any mailbox, receives included.
+  static std::int64_t listed(const Arena& arena, Patience& patience);
 
  private:
   bool fits(const Posting& receive, const Posting& message) const;

@@ -11,13 +11,17 @@ import qmpi
 from qmpi.errors import PeerFailed, StateTooLarge
 from tests.fuzz.inverses import Undo
 from tests.fuzz.knots import MORE_THAN_FITS
+from tests.fuzz.meetings import Token
 from tests.fuzz.messages import Receive, Send, draw_comm
 from tests.fuzz.model import ANY, Model
-from tests.fuzz.steps import Gate, Measure, Slot, Step, Task, pick
+from tests.fuzz.steps import Gate, Measure, Slot, Step, Task, pick, some
 from tests.fuzz.together import everybody
 
 if TYPE_CHECKING:
     from tests.fuzz.actor import Actor
+
+
+ROOM = 50  # qubits that certainly fit into the buffer, beside those of other messages
 
 
 @dataclass(frozen=True)
@@ -71,6 +75,7 @@ class Flood(Step):
         actor.comms[0].mpi.Barrier()  # nor one that is ahead
 
     def exchange(self, actor: Actor, comm: qmpi.Comm) -> None:
+        """Enough is received for the rest to fit into the buffer; when the sender is through, that is received, too."""
         registers, sent = [], []
         if actor.rank == self.rank and self.cancels:
             many = actor.call(comm.alloc, MORE_THAN_FITS)
@@ -83,15 +88,16 @@ class Flood(Step):
                 if size > 1:
                     actor.call(qmpi.gates.x, registers[-1][1::2])
             verb = ("" if self.waits else "i") + ("send" if self.copies else "send_move")
-            for register in registers:
-                sent.append(actor.call(getattr(comm, verb), register, actor.there(self.comm, self.dest), self.tag))
-        if actor.rank == self.dest:
-            arrived = [self.receive(actor, comm) for _ in self.sizes]
+            sent = [actor.call(getattr(comm, verb), register, actor.there(self.comm, self.dest), self.tag) for register in registers]
+        fitting = next(k for k in range(len(self.sizes) + 1) if sum(self.sizes[k:]) <= ROOM)
+        arrived = [self.receive(actor, comm) for _ in self.sizes[:fitting] if actor.rank == self.dest]
         for request in sent if not self.waits else ():
             actor.call(request.wait)
-        if actor.rank == self.dest:
-            for register in arrived:
-                self.end(actor, comm, register)
+        if self.rank != self.dest:  # the others are received when the sender has got rid of all
+            Token(self.rank, self.dest).act(actor, None)
+        arrived += [self.receive(actor, comm) for _ in self.sizes[fitting:] if actor.rank == self.dest]
+        for register in arrived:
+            self.end(actor, comm, register)
         for register in registers:
             self.take_leave(actor, comm, register)
 
@@ -150,6 +156,14 @@ def deflate(actor: Actor, held: list[qmpi.Register]) -> None:
         actor.comms[0].free(q)
 
 
+def ending_large(model: Model, rng: np.random.Generator, send: Send) -> Send:
+    """The same with qubits that need no memory first, so that the message fails in its middle."""
+    free = [label for label in model.usable(send.rank) if send.copies or not model.owing(label)]
+    small = some(rng, [label for label in free if model.places[label].basis], 1)
+    large = some(rng, [label for label in free if not model.places[label].basis], 2)
+    return replace(send, labels=small + large, names=model.fresh(len(small + large)))
+
+
 @dataclass(frozen=True)
 class Squeezed(Step):
     """A step while a rank holds nearly all memory. If it does not fit, nothing has happened, and it is done anew.
@@ -169,8 +183,8 @@ class Squeezed(Step):
         if not drawn:
             return None
         inner = max(drawn, key=lambda step: len(getattr(step, "labels", ())))  # many qubits are likely to need memory
-        if isinstance(inner, Send):  # what needs no memory first, so that a message fails in its middle
-            inner = replace(inner, labels=tuple(sorted(inner.labels, key=lambda label: not model.places[label].basis)))
+        if isinstance(inner, Send):
+            inner = ending_large(model, rng, inner)
         discards = isinstance(inner, Gate) and bool(rng.integers(2))
         return cls(int(rng.integers(model.size)), inner, int(rng.integers(3, 7)), discards)
 

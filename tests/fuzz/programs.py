@@ -89,6 +89,8 @@ def draw(rng: np.random.Generator, size: int, tight: bool) -> list[Step]:
         if program.model.hidden > HIDDEN and program.model.quiet():
             program.take(Check.of_all(program.model))
         kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+        if kind is Squeezed:  # what happens to qubits in |0> needs no memory
+            program.take(Alloc.propose(program.model, rng))
         program.take(kind.propose(program.model, rng))
     return program.steps
 

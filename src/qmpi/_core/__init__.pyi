@@ -105,6 +105,9 @@ class Arena:
         The rank is done; nothing if it has left already. For ranks that never had a session.
         """
 
+    def postings(self) -> int:
+        """How many messages and receives are listed in all mailboxes."""
+
     def peak_held(self, rank: int) -> int: ...
 
     def statistics(self) -> dict[str, int]: ...
