@@ -146,3 +146,35 @@ def test_memory_is_bounded_by_every_control_group_that_the_process_lies_in(tmp_p
         "memory/b/memory.limit_in_bytes",
         "memory/memory.limit_in_bytes",
     ]
+
+
+def test_another_rank_s_qubit_is_foreign_although_the_memory_is_shared():
+    shared: list[qmpi.Register] = [qmpi.Register()] * 2
+
+    def program() -> None:
+        comm = qmpi.COMM_WORLD
+        shared[comm.rank] = comm.alloc(2)
+        comm.barrier()
+        other = shared[1 - comm.rank]
+        for call in (qmpi.gates.h, qmpi.measure, qmpi.reset, comm.free, lambda q: qmpi.cx(q, q), lambda q: comm.send(q, 0)):
+            with pytest.raises(errors.ForeignQubit):
+                call(other[0] if call in (qmpi.measure, qmpi.reset) else other)
+        with pytest.raises(errors.ForeignQubit):
+            qmpi.cx(shared[comm.rank][0], other[0])
+        comm.barrier()
+        comm.free(shared[comm.rank])
+
+    qmpi.run(program, 2)
+
+
+def test_the_first_gates_of_many_ranks_may_come_at_the_same_moment():
+    program = """
+import sys, qmpi
+sys.setswitchinterval(1e-6)
+def first():
+    q = qmpi.COMM_WORLD.alloc(2)
+    qmpi.COMM_WORLD.mpi.Barrier()
+    qmpi.cx(q[0], q[1])
+qmpi.run(first, 8)
+"""
+    subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
