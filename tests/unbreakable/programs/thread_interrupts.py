@@ -15,7 +15,7 @@ from reports import report, signals
 import qmpi
 
 AFTER_S = 0.25
-LONG_S = 1.2  # until rank 1 computes on a component of 24 qubits
+LONG_S = 1.2  # until 24 qubits are one component, or 200 ranks have started
 S = 64  # unreceived qubits that wait per receiver
 
 
@@ -95,10 +95,10 @@ def interrupted(case: str, ranks: int, does: Callable[[qmpi.Comm], Any]) -> None
         try:
             does(comm)
         except BaseException as error:
-            ended[comm.rank] = type(error).__name__
+            ended[comm.rank] = type(error).__name__  # unless it is interrupted again, right here
             raise
 
-    due, caught = signals(("INT", LONG_S if case == "lock of a component" else AFTER_S)), ""
+    due, caught = signals(("INT", LONG_S if case in ("lock of a component", "many ranks") else AFTER_S)), ""
     try:
         qmpi.run(program, ranks)
     except BaseException as error:
