@@ -72,8 +72,13 @@ def test_a_launcher_that_hangs_is_killed() -> None:
 PROGRAMS_PER_RUN = 25
 
 
-def reproducible(ranks: int, **settings: str) -> str:
-    run = launch(ranks, [str(PROGRAMS / "reproducible.py"), str(PROGRAMS_PER_RUN)], settings, timeout_s=100)
+def reproducible(ranks: int, world: str = "processes", **settings: str) -> str:
+    arguments = [str(PROGRAMS / "reproducible.py"), str(PROGRAMS_PER_RUN)]
+    if world == "processes":
+        run = launch(ranks, arguments, settings, timeout_s=100)
+    else:
+        command = [sys.executable, "-m", "qmpi", "run", "--threads", "-n", str(ranks), *arguments]
+        run = start(command, DEFAULTS | settings, timeout_s=100)
     assert run.code == 0, run.tail()
     lines = run.output.splitlines()
     assert len(lines) == PROGRAMS_PER_RUN and all(re.fullmatch(r"\d+ [01]+( [01]*)+", line) for line in lines), run.tail()
@@ -81,10 +86,11 @@ def reproducible(ranks: int, **settings: str) -> str:
 
 
 @pytest.mark.parametrize("seed", range(1, 101))
-def test_both_modes_give_the_same_outcomes_under_one_seed(seed: int) -> None:
+def test_both_modes_and_both_worlds_give_the_same_outcomes_under_one_seed(seed: int) -> None:
     ranks = 2 + seed % 3
-    fast = reproducible(ranks, QMPI_MODE="fast", QMPI_SEED=str(seed))
-    assert fast == reproducible(ranks, QMPI_MODE="faithful", QMPI_SEED=str(seed))
+    one, other = ("processes", "threads") if seed % 2 else ("threads", "processes")
+    fast = reproducible(ranks, one, QMPI_MODE="fast", QMPI_SEED=str(seed))
+    assert fast == reproducible(ranks, other, QMPI_MODE="faithful", QMPI_SEED=str(seed))
 
 
 def test_a_seed_gives_the_same_outcomes_again_and_another_seed_gives_others() -> None:
