@@ -4,31 +4,21 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import gc
 import json
 import secrets
 import sys
 import time
 import traceback
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
-from tests.fuzz.running import (
-    PER_UNIVERSE,
-    Make,
-    Progress,
-    Settings,
-    Ticker,
-    open_files,
-    play,
-    program_of,
-    resident_megabytes,
-    run_as_threads,
-    settings_of,
-)
+from tests.fuzz.running import PER_UNIVERSE, Growth, Progress, Settings, Ticker, play, program_of, run_as_threads, settings_of
 from tests.fuzz.shrinking import failure, shrink
+from tests.fuzz.steps import Step
 from tests.fuzz.tally import Tally
 from tests.mpi.launch import launch
 
@@ -36,8 +26,6 @@ SWITCH_S = 1e-4  # threads take turns more often than usual
 FEWEST_CALLS = 60  # of a program, about
 HANG_S = 600  # without an end of one universe's programs: where everybody is, and out
 SHRINK_S = 90.0
-LEAK_MB, LEAK_BYTES_PER_CALL = 160, 100  # by which the process may grow
-LEAK_FILES = 8
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -65,29 +53,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def fuzz(options: argparse.Namespace) -> int:
     """Universe after universe, until there have been enough calls."""
-    progress, ticker = Progress(), Ticker()
+    progress, ticker, growth = Progress(), Ticker(), Growth()
     first, end = options.first, float("inf") if options.programs is None else options.first + options.programs
-    baseline: tuple[float, int, int] | None = None
+    run = threads if options.world == "threads" else processes
     while progress.calls < options.calls and first < end:
         settings = settings_of(options.seed, first)
         if options.mode:
-            settings = Settings(options.mode, settings.dtype, settings.tight, settings.seed)
+            settings = replace(settings, mode=options.mode)
         enough = first + (options.calls - progress.calls) // FEWEST_CALLS + 1
         last = int(min(end, enough, (first // PER_UNIVERSE + 1) * PER_UNIVERSE))
         faulthandler.dump_traceback_later(HANG_S, exit=True)
-        error = (threads if options.world == "threads" else processes)(options, settings, first, last, progress, ticker)
+        error = run(options, settings, range(first, last), progress, ticker)
         if error:
             report(options, settings, first, progress, error)
             return 1
         first = last
-        baseline = baseline or (resident_megabytes(), open_files(), progress.calls)
+        growth.look(progress.calls)
     faulthandler.cancel_dump_traceback_later()
     progress.tally.check()
-    if baseline:
-        gc.collect()
-        grown, files = resident_megabytes() - baseline[0], open_files() - baseline[1]
-        allowed = LEAK_MB + LEAK_BYTES_PER_CALL * (progress.calls - baseline[2]) / 2**20
-        assert grown < allowed and files <= LEAK_FILES, f"the process has grown by {grown:.0f} MiB and {files} open files"
+    growth.check()
     seconds = time.monotonic() - ticker.begin
     print(
         f"{progress.calls} calls in {progress.programs} programs, {progress.calls / seconds:.0f} per second: nothing found\n"
@@ -98,28 +82,18 @@ def fuzz(options: argparse.Namespace) -> int:
     return 0
 
 
-def programs(options: argparse.Namespace, settings: Settings, first: int, last: int) -> list[tuple[int, Make]]:
-    return [
-        (number, lambda number=number: program_of(options.seed, number, options.ranks, settings.tight)) for number in range(first, last)
-    ]  # type: ignore[misc]
-
-
 # --- ranks as threads -----------------------------------------------------------------------------------------------------------------
 
 
-def threads(options: argparse.Namespace, settings: Settings, first: int, last: int, progress: Progress, ticker: Ticker) -> str:
+def threads(options: argparse.Namespace, settings: Settings, numbers: range, progress: Progress, ticker: Ticker) -> str:
     """Empty, or how it failed."""
 
-    def watched(make: Make) -> Make:
-        def made() -> list[object]:
-            ticker.show(progress)
-            return make()  # type: ignore[return-value]
+    def make(number: int) -> list[Step]:
+        ticker.show(progress)
+        return program_of(options.seed, number, options.ranks, settings.tight)
 
-        return made  # type: ignore[return-value]
-
-    listed = [(number, watched(make)) for number, make in programs(options, settings, first, last)]
     try:
-        run_as_threads(listed, options.ranks, settings, progress)
+        run_as_threads([(number, partial(make, number)) for number in numbers], options.ranks, settings, progress)
     except Exception:
         return traceback.format_exc()
     return ""
@@ -128,14 +102,14 @@ def threads(options: argparse.Namespace, settings: Settings, first: int, last: i
 # --- ranks as processes ---------------------------------------------------------------------------------------------------------------
 
 
-def processes(options: argparse.Namespace, settings: Settings, first: int, last: int, progress: Progress, ticker: Ticker) -> str:
+def processes(options: argparse.Namespace, settings: Settings, numbers: range, progress: Progress, ticker: Ticker) -> str:
     """One launch of all ranks; empty, or how it failed."""
-    arguments = ["-m", "tests.fuzz", "--rank-of-mpi", "--seed", str(options.seed), "--ranks", str(options.ranks)]
-    arguments += ["--first", str(first), "--programs", str(last - first), *(["--mode", options.mode] if options.mode else [])]
+    arguments = ["-m", "tests.fuzz", "--rank-of-mpi", "--seed", str(options.seed)]
+    arguments += ["--first", str(numbers.start), "--programs", str(len(numbers))]
     run = launch(options.ranks, arguments, settings.environment(), timeout_s=HANG_S - 60)
     lines = {word: rest for word, _, rest in (line.partition(" ") for line in run.output.splitlines()) if word in ("RESULT", "PROGRAM")}
     if run.code != 0 or "RESULT" not in lines:
-        progress.number = int(lines.get("PROGRAM", first))
+        progress.number = int(lines.get("PROGRAM", numbers.start))
         progress.current = program_of(options.seed, progress.number, options.ranks, settings.tight)
         return run.tail()
     if "never received" in run.output or "without undoing" in run.output:
@@ -155,8 +129,9 @@ def rank(options: argparse.Namespace) -> int:
     from mpi4py import MPI
 
     settings, progress = settings_of(options.seed, options.first), Progress()
+    numbers = range(options.first, options.first + options.programs)
+    listed = [(number, partial(program_of, options.seed, number, MPI.COMM_WORLD.size, settings.tight)) for number in numbers]
     try:
-        listed = programs(options, settings, options.first, options.first + options.programs)
         play(listed, settings.dtype == "complex64", progress, None)
     except BaseException:
         print(f"PROGRAM {progress.number}\nrank {MPI.COMM_WORLD.rank}\n{traceback.format_exc()}", flush=True)

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import qmpi
-from qmpi import errors
 from tests.fuzz.model import NULL
 
 if TYPE_CHECKING:
@@ -65,15 +64,12 @@ class Actor:
             if self.rank not in task.ranks:
                 continue
             if rng.random() < 0.15:
-                time.sleep(0)
+                time.sleep(rng.choice((0, 0, 3e-4)) * rng.random())
             task.step.act(self, task.expect)
 
     def call(self, function: Callable[..., Any], *arguments: Any, **named: Any) -> Any:
         self.calls += 1
         return function(*arguments, **named)
-
-    def sleep(self, seconds: float) -> None:
-        time.sleep(seconds)
 
     def poll(self, request: Any) -> Any:
         """wait(), after test() has become true; counts as one call."""
@@ -135,14 +131,10 @@ class Actor:
 
     def leave(self) -> None:
         """Gives back what the program did not know of; nothing may be left."""
-        errors_left = [request for request in self.requests]
-        assert not errors_left and not self.handles, f"requests {errors_left} and qubits {list(self.handles)} are left"
+        assert not self.requests and not self.handles, f"requests {list(self.requests)} and qubits {list(self.handles)} are left"
         self.comms[0].free(self.spares)
         session = self.comms[0]._session
         assert session.core.held == 0, f"rank {self.rank} still holds {session.core.held} qubits"
         assert session.obligations.outstanding(None) == [] and session.core.pending == 0
         for comm in self.comms.values():
             comm.close()
-
-
-Failed = (errors.QMPIError, AssertionError)

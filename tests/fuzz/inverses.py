@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,16 @@ def can_come_back(model: Model, transfer: Transfer) -> bool:
     """The owner of a moved state still has the place where it was."""
     there = transfer.source in model.circles[transfer.comm].open_at and all(label in model.places for label in transfer.originals)
     return there and transfer.sent == "open" and not transfer.inverse
+
+
+def needed_by(model: Model, transfer: Transfer) -> Iterator[int]:
+    """The qubits that must be free before the other side can undo it, those that are frozen by waits of the same kind looked through."""
+    for label in transfer.arrived if not transfer.inverse else ():
+        yield label
+        place = model.places.get(label)
+        frozen = model.requests.get(place.frozen) if place is not None and place.frozen is not None else None
+        if frozen is not None and frozen.kind == "undo" and frozen.transfer is not None:
+            yield from needed_by(model, frozen.transfer)
 
 
 @dataclass(frozen=True)
@@ -131,6 +142,8 @@ class Undo(Step):
                 model.need(not any(model.owing(label) for label in transfer.arrived))
         if self.side in WAITS and self.request is None:
             model.need(transfer.inverse)
+        elif self.side in WAITS:
+            model.need(not set(labels) & set(needed_by(model, transfer)))
 
     def act(self, actor: Actor, expect: Any) -> None:
         labels, comm, peer, tag, error = expect
@@ -177,6 +190,7 @@ class Abandon(Step):
         if self.side in WAITS:
             model.need(not transfer.inverse)
         else:
+            model.need(self.side == COPY or transfer.null or can_come_back(model, transfer))
             for label in labels:
                 model.places[label].reserved = False
             transfer.inverse = "" if transfer.null else "note"

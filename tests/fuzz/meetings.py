@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -131,7 +132,6 @@ class FanIn(Step):
         tag = ANY if self.any_tag else self.tag
         model.need(not any(tag in (ANY, message.tag) for message in box.messages))
         model.need(not any(receive.tag in (ANY, self.tag) for receive in box.posted))
-        # A message whose receive was posted with a source of its own is out of the game; but it must have been posted before.
         transfers = []
         for letter in self.letters:
             model.need_usable(letter.rank, letter.labels)
@@ -199,7 +199,7 @@ class Pause(Step):
         return Task(self, (self.rank,))
 
     def act(self, actor: Actor, expect: Any) -> None:
-        actor.sleep(self.milliseconds / 1000)
+        time.sleep(self.milliseconds / 1000)
 
 
 @dataclass(frozen=True)

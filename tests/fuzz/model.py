@@ -52,6 +52,11 @@ class Transfer:
     def null(self) -> bool:
         return NULL in (self.source, self.dest)
 
+    @property
+    def promised(self) -> bool:
+        """What was moved is on its way back, or a word that it will not be: its owner must ask for it."""
+        return not self.copies and self.inverse != "" and self.sent == "open"
+
     def sides(self) -> tuple[str, str]:
         return (ORIGINAL, COPY) if self.copies else (SOURCE, DESTINATION)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 import numpy as np
 
 from tests.fuzz.crowding import Flood, Squeezed
+from tests.fuzz.haste import Hasty
 from tests.fuzz.inverses import Abandon, Undo
 from tests.fuzz.knots import Knot
 from tests.fuzz.meetings import FanIn, Meet, Pause, Token
@@ -27,6 +28,7 @@ WEIGHTS: dict[type[Step], float] = {
     Alloc: 6,
     Measure: 4,
     FanIn: 4,
+    Hasty: 6,
     Test: 2,
     Free: 5,
     Look: 2.5,
@@ -138,7 +140,7 @@ def whole(program: Program) -> None:
 
 def promised(model: Model) -> list[Transfer]:
     """Moves whose states are on their way back."""
-    return [t for t in model.transfers.values() if t.inverse == "state" and t.sent == "open"]
+    return [t for t in model.transfers.values() if t.promised]
 
 
 def loose_ends(model: Model) -> Iterator[Step]:

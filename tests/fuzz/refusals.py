@@ -264,6 +264,9 @@ def on_closed(actor: Actor, step: Refused) -> Call:
         lambda: comm.prepare_epr(q, 0),
         lambda: comm.unsend(q),
         lambda: comm.unrecv_move(q),
+        lambda: comm.measure(q),
+        lambda: comm.statevector(q),
+        lambda: comm.density_matrix(q),
     ]
     return calls[step.choice % len(calls)]
 

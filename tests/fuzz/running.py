@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 import time
@@ -22,6 +23,8 @@ from tests.fuzz.truth import Truth
 
 PER_UNIVERSE = 50  # programs
 TIMEOUT_S = 60.0  # of a single wait: a bound against hanging, never reached
+LEAK_MB, LEAK_BYTES_PER_CALL = 160, 100  # by which the process may grow: heaps of many threads and the oracle's arrays
+LEAK_FILES = 4  # likewise, open ones
 GROWTH_KB = 2048  # of a universe's shared memory after its first programs, which need some hundred
 
 Make = Callable[[], list[Step]]
@@ -44,11 +47,11 @@ class Settings:
 
 
 def settings_of(seed: int, number: int) -> Settings:
-    """Those under which a program runs; both modes take turns."""
+    """Those under which a program runs; modes, and memory that is scarce, take turns."""
     universe = number // PER_UNIVERSE
     rng = np.random.default_rng([seed, 2, universe])
     dtype = "complex64" if rng.random() < 0.25 else "complex128"
-    return Settings(("fast", "faithful")[universe % 2], dtype, bool(rng.random() < 0.4), int(rng.integers(2**60)))
+    return Settings(("fast", "faithful")[universe % 2], dtype, universe % 3 != 2, int(rng.integers(2**60)))
 
 
 def program_of(seed: int, number: int, ranks: int, tight: bool) -> list[Step]:
@@ -115,6 +118,10 @@ def play(programs: Sequence[tuple[int, Make]], single_precision: bool, progress:
         report = world.store_report()
         left = report.qubits, report.components, report.entangled_qubits, report.bytes
         assert left == (0, 0, 0, 0), f"(qubits, components, entangled qubits, bytes) that are left: {left}"
+        world.mpi.Barrier()
+        listed = world._session.universe.arena.postings()
+        assert listed == 0, f"{listed} messages or receives are left in mailboxes"
+        world.mpi.Barrier()
         for comm in sorted(actor.comms, reverse=True):
             actor.comms[comm].mpi.Free()
     depart(world, len(programs))
@@ -178,9 +185,24 @@ class Ticker:
             )
 
 
-def open_files() -> int:
-    return len(os.listdir("/proc/self/fd"))
+@dataclass(slots=True)
+class Growth:
+    """Whether the process grows from universe to universe: what it holds after the first and after the last."""
 
+    first: tuple[int, float, int] | None = None
+    last: tuple[int, float, int] = (0, 0.0, 0)
 
-def resident_megabytes() -> float:
-    return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+    def look(self, calls: int) -> None:
+        gc.collect()
+        megabytes = int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGESIZE") / 2**20
+        self.last = calls, megabytes, len(os.listdir("/proc/self/fd"))
+        self.first = self.first or self.last
+
+    def check(self) -> None:
+        if self.first is None:
+            return
+        calls, megabytes, files = (now - before for now, before in zip(self.last, self.first, strict=True))
+        allowed = LEAK_MB + LEAK_BYTES_PER_CALL * calls / 2**20
+        assert megabytes < allowed and files <= LEAK_FILES, (
+            f"in {calls:.0f} calls the process grew by {megabytes:.0f} MiB and {files} open files"
+        )

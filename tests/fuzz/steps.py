@@ -111,7 +111,7 @@ class Free(Step):
 
     def enter(self, model: Model) -> Task:
         model.need_usable(self.rank, self.labels)
-        promised = {label for t in model.transfers.values() if t.inverse == "state" and t.sent == "open" for label in t.originals}
+        promised = {label for t in model.transfers.values() if t.promised for label in t.originals}
         for label in self.labels:
             model.need(model.places[label].basis and not model.owing(label, (ORIGINAL,)) and label not in promised)
         for label in self.labels:

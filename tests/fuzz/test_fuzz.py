@@ -1,6 +1,6 @@
 """Ten thousand calls of random programs: on 1 to 4 ranks as threads, in both modes, and on 3 ranks under mpiexec.
 
-Overnight: `python -m tests.fuzz --calls 1000000`. What is found becomes a named test in test_found.py.
+Overnight: `python -m tests.fuzz --calls 1000000`. What is found becomes a named test: test_found.py says where.
 """
 
 from __future__ import annotations

@@ -292,7 +292,7 @@ class Close(Step):
             model.need(not any(r.comm == self.comm and r.rank == self.rank for r in model.requests.values()))
             model.need(not model.boxes[self.comm, self.rank].messages)
             mine = [t for t in model.transfers.values() if t.comm == self.comm and self.rank in (t.source, t.dest)]
-            model.need(not any(t.inverse == "state" and t.sent == "open" for t in mine))
+            model.need(not any(t.promised for t in mine))
             model.need(not any(model.places[label].reserved for t in mine for label in t.arrived if label in model.places))
             circle.open_at.discard(self.rank)
             expect = "ObligationError" if model.outstanding(self.rank, self.comm) else ""

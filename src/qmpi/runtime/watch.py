@@ -24,11 +24,20 @@ def wait(session: Session, ticket: Ticket, call: str, site: int, given_up: Seque
     """Waits until the ticket is finished; if it ends otherwise, takes back what is `given_up`. See `Session.wait`."""
     try:
         _wait(session, ticket, call, site, given_up)
-    except BaseException:
+    except BaseException as error:
         with suppress(QMPIError):  # if nothing can be taken back any more, the wait's own error says so
+            if isinstance(error, WaitTimeout) and ticket in given_up and not ticket.withdraw():
+                _finish(session, ticket)  # answered in the very moment in which time was up
+                return
             for other in given_up:
                 other.withdraw()
         raise
+
+
+def _finish(session: Session, ticket: Ticket) -> None:
+    """Waits for what another rank is about to finish."""
+    while not ticket.wait(SLICE_S):
+        session.core.look(())
 
 
 def _wait(session: Session, ticket: Ticket, call: str, site: int, given_up: Sequence[Ticket]) -> None:
