@@ -39,10 +39,9 @@ void require(bool holds, const std::string& message) {
 template <class Real>
 const Kernels<Real>& table(const IsaName& name) {
   if (!name) return kernels<Real>(best_isa());
-  require(*name == "plain" || *name == "avx2", "isa '" + *name + "' is unknown; use 'plain' or 'avx2'");
-  const Isa isa = *name == "avx2" ? Isa::avx2 : Isa::plain;
-  require(available(isa), "isa '" + *name + "' is not available on this machine; see kernels.available()");
-  return kernels<Real>(isa);
+  for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512})
+    if (*name == name_of(isa) && available(isa)) return kernels<Real>(isa);
+  throw nb::value_error(("isa '" + *name + "' is not available on this machine; see kernels.available()").c_str());
 }
 
 // n of an array of 2^n amplitudes.
@@ -89,7 +88,7 @@ void define_gates(nb::module_& m) {
         const int n = qubits(psi.size());
         check_gate({target}, controls, n);
         check_matrix(u, 1);
-        table<Real>(isa).single(psi.data(), n, target, controls, u.data());
+        table<Real>(isa).single(psi.data(), n, target, controls, u.data(), {});
       },
       "psi"_a.noconvert(), "target"_a, "controls"_a, "u"_a, nb::kw_only(), "isa"_a = nb::none());
   m.def(
@@ -97,7 +96,7 @@ void define_gates(nb::module_& m) {
       [](Psi<Real> psi, int a, int b, Index controls, const IsaName& isa) {
         const int n = qubits(psi.size());
         check_gate({a, b}, controls, n);
-        table<Real>(isa).swap(psi.data(), n, a, b, controls);
+        table<Real>(isa).swap(psi.data(), n, a, b, controls, {});
       },
       "psi"_a.noconvert(), "a"_a, "b"_a, "controls"_a, nb::kw_only(), "isa"_a = nb::none());
   m.def(
@@ -107,14 +106,14 @@ void define_gates(nb::module_& m) {
         check_gate(targets, controls, n);
         require(targets.size() >= 2, "block needs at least two targets");
         check_matrix(u, targets.size());
-        table<Real>(isa).block(psi.data(), n, targets.data(), int(targets.size()), controls, u.data());
+        table<Real>(isa).block(psi.data(), n, targets.data(), int(targets.size()), controls, u.data(), {});
       },
       "psi"_a.noconvert(), "targets"_a, "controls"_a, "u"_a, nb::kw_only(), "isa"_a = nb::none());
   m.def(
       "pauli",
       [](Psi<Real> psi, Index x, Index z, double theta, const IsaName& isa) {
         const int n = qubits(psi.size());
-        table<Real>(isa).pauli(psi.data(), n, check_mask(x, n, "x"), check_mask(z, n, "z"), theta);
+        table<Real>(isa).pauli(psi.data(), n, check_mask(x, n, "x"), check_mask(z, n, "z"), theta, {});
       },
       "psi"_a.noconvert(), "x"_a, "z"_a, "theta"_a, nb::kw_only(), "isa"_a = nb::none());
 }
@@ -133,7 +132,7 @@ void define_reductions(nb::module_& m) {
       "expectation",
       [](ReadOnlyPsi<Real> psi, Index x, Index z, const IsaName& isa) {
         const int n = qubits(psi.size());
-        return table<Real>(isa).expectation(psi.data(), n, check_mask(x, n, "x"), check_mask(z, n, "z"));
+        return table<Real>(isa).expectation(psi.data(), n, check_mask(x, n, "x"), check_mask(z, n, "z"), {});
       },
       "psi"_a.noconvert(), "x"_a, "z"_a, nb::kw_only(), "isa"_a = nb::none());
   m.def(
@@ -196,12 +195,13 @@ void bind_kernels(nb::module_& parent) {
   nb::module_ m = parent.def_submodule(
       "kernels",
       "The state-vector kernels, in place on writable contiguous arrays of 2^n complex128 or complex64 amplitudes.\n\n"
-      "Arguments as in csrc/kernels/kernels.h without n and m, which follow from the lengths; `isa` is 'plain' or 'avx2', by\n"
+      "Arguments as in csrc/kernels/kernels.h without n and m, which follow from the lengths; `isa` is 'plain', 'avx2' or 'avx512', by\n"
       "default the best one. For join and join_parity psi is the whole destination, whose first 2^n entries are the state;\n"
       "project and project_parity leave their result in the first half. The twins in NumPy: qmpi.engine.kernels_reference.");
   m.def("available", [] {
-    std::vector<std::string> names{"plain"};
-    if (available(Isa::avx2)) names.push_back("avx2");
+    std::vector<std::string> names;
+    for (const Isa isa : {Isa::plain, Isa::avx2, Isa::avx512})
+      if (available(isa)) names.emplace_back(name_of(isa));
     return names;
   });
   define_gates<double>(m);

@@ -13,6 +13,7 @@ void bind_gates(nb::module_& m);
 void bind_handles(nb::module_& m);
 void bind_session(nb::module_& m);
 void bind_world(nb::module_& m);
+void bind_vector(nb::module_& m);
 }  // namespace qmpi
 
 NB_MODULE(_core, m) {
@@ -39,6 +40,7 @@ NB_MODULE(_core, m) {
   qmpi::bind_session(m);
   qmpi::bind_handles(m);
   qmpi::bind_world(m);
+  qmpi::bind_vector(m);
   m.def(
       "uniform_draw",
       [](std::uint64_t seed, bool protocol, int rank, std::uint64_t number, std::uint64_t position) {

@@ -247,6 +247,9 @@ void bind_session(nb::module_& m) {
         Gil patience;
         return PyTicket{s, s->receive_bytes(source, context, tag, patience)};
       }, "source"_a, "context"_a, "tag"_a)
+      .def("set_threads", [](PySession& s, int threads) { s.store().set_threads(threads); }, "threads"_a,
+           "How many threads of this process, the caller among them, work on what is large.")
+      .def("hire", [](PySession& s) { return s.store().hire(); }, "Sees to it that these threads are there; how many they are.")
       .def_prop_ro("gate_counts", [](PySession& s) { return s.gate_counts; })
       .def_prop_ro("measurements", [](PySession& s) { return s.measurements; })
       .def_prop_ro("held", [](PySession& s) { return s.held; })

@@ -36,11 +36,25 @@ static constexpr Index extract(Index i, const int* positions, int count) {
   return out;
 }
 
-// body(i) for all i < size (a power of two) whose bits in `fixed` are 0, ascending. Filling the fixed bits with ones lets the
-// carry of +1 run across them, so no index that is not wanted is ever visited, wherever the fixed bits lie.
+// The number-th index (from 0) whose bits in `fixed` are 0.
+static constexpr Index free_index(Index number, Index fixed) {
+  Index i = 0;
+  for (Index free = ~fixed; number != 0; number >>= 1, free &= free - 1)
+    if (number & 1) i |= lowest(free);
+  return i;
+}
+
+// body(i) for all i < size (a power of two) whose bits in `fixed` are 0, ascending; of these, a share. Filling the fixed bits with ones
+// lets the carry of +1 run across them, so no index that is not wanted is ever visited, wherever the fixed bits lie.
 template <class Body>
-static constexpr void for_each_free(Index size, Index fixed, Body body) {
-  for (Index i = 0; i < size; i = ((i | fixed) + 1) & ~fixed) body(i);
+static constexpr void for_each_free(Index size, Index fixed, Share share, Body body) {
+  Index begin = 0, end = size;
+  if (share.parts > 1) {
+    const Index all = size >> __builtin_popcountll(static_cast<unsigned long long>(fixed & (size - 1)));
+    begin = free_index(share.first(all), fixed);
+    if (share.part + 1 < share.parts) end = free_index(share.next().first(all), fixed);
+  }
+  for (Index i = begin; i < end; i = ((i | fixed) + 1) & ~fixed) body(i);
 }
 
 }  // namespace qmpi

@@ -10,12 +10,12 @@ namespace qmpi::QMPI_ISA {
 
 // Target inside the register: each lane mixes with its partner `distance` lanes away.
 template <class Real, int distance>
-void single_within_lanes(Amplitude<Real>* psi, Index size, Index controls, const Coefficient* u) {
+void single_within_lanes(Amplitude<Real>* psi, Index size, Index controls, const Coefficient* u, Share share) {
   using Pack = Lanes<Real, full<Real>>;
   const auto own = Factor<Real, full<Real>>::per_lane([&](int lane) { return lane & distance ? u[3] : u[0]; });
   const auto partner = Factor<Real, full<Real>>::per_lane([&](int lane) { return lane & distance ? u[2] : u[1]; });
   psi += controls;
-  for_each_pack<full<Real>>(size, controls, prefetch(psi), [&](Index i) {
+  for_each_pack<full<Real>>(size, controls, share, prefetch(psi), [&](Index i) {
     const Pack a = Pack::load(psi + i);
     (a * own + a.template exchanged<distance>() * partner).store(psi + i);
   });
@@ -23,12 +23,12 @@ void single_within_lanes(Amplitude<Real>* psi, Index size, Index controls, const
 
 // Target across registers: `zero` and `one` are the amplitudes with the target bit 0 and 1.
 template <class Real, int lanes>
-void single_dense(Amplitude<Real>* psi, Index size, Index target, Index controls, const Coefficient* u) {
+void single_dense(Amplitude<Real>* psi, Index size, Index target, Index controls, const Coefficient* u, Share share) {
   using Pack = Lanes<Real, lanes>;
   const Factor<Real, lanes> u00(u[0]), u01(u[1]), u10(u[2]), u11(u[3]);
   Amplitude<Real>* zero = psi + controls;
   Amplitude<Real>* one = zero + target;
-  for_each_pack<lanes>(size, target | controls, prefetch(zero, one), [&](Index i) {
+  for_each_pack<lanes>(size, target | controls, share, prefetch(zero, one), [&](Index i) {
     const Pack a = Pack::load(zero + i), b = Pack::load(one + i);
     (a * u00 + b * u01).store(zero + i);
     (a * u10 + b * u11).store(one + i);
@@ -36,12 +36,12 @@ void single_dense(Amplitude<Real>* psi, Index size, Index target, Index controls
 }
 
 template <class Real, int lanes>
-void single_antidiagonal(Amplitude<Real>* psi, Index size, Index target, Index controls, const Coefficient* u) {
+void single_antidiagonal(Amplitude<Real>* psi, Index size, Index target, Index controls, const Coefficient* u, Share share) {
   using Pack = Lanes<Real, lanes>;
   const Factor<Real, lanes> u01(u[1]), u10(u[2]);
   Amplitude<Real>* zero = psi + controls;
   Amplitude<Real>* one = zero + target;
-  for_each_pack<lanes>(size, target | controls, prefetch(zero, one), [&](Index i) {
+  for_each_pack<lanes>(size, target | controls, share, prefetch(zero, one), [&](Index i) {
     const Pack a = Pack::load(zero + i), b = Pack::load(one + i);
     (b * u01).store(zero + i);
     (a * u10).store(one + i);
@@ -49,18 +49,18 @@ void single_antidiagonal(Amplitude<Real>* psi, Index size, Index target, Index c
 }
 
 template <class Real>
-void single(Amplitude<Real>* psi, int n, int target_bit, Index controls, const Coefficient* u) {
+void single(Amplitude<Real>* psi, int n, int target_bit, Index controls, const Coefficient* u, Share share) {
   const Index size = bit(n), target = bit(target_bit);
-  if (u[1] == 0.0 && u[2] == 0.0) return diagonal(psi, size, target, controls, u[0], u[3]);
+  if (u[1] == 0.0 && u[2] == 0.0) return diagonal(psi, size, target, controls, u[0], u[3], share);
   if (target < full<Real> && lowest(controls | size) >= full<Real>)
     return with_constant<full<Real>>(
-        target, [&](auto distance) { single_within_lanes<Real, distance>(psi, size, controls, u); });
+        target, [&](auto distance) { single_within_lanes<Real, distance>(psi, size, controls, u, share); });
   const bool antidiagonal = u[0] == 0.0 && u[3] == 0.0;
   with_lanes<Real>(lowest(target | controls), [&](auto lanes) {
     if (antidiagonal)
-      single_antidiagonal<Real, lanes>(psi, size, target, controls, u);
+      single_antidiagonal<Real, lanes>(psi, size, target, controls, u, share);
     else
-      single_dense<Real, lanes>(psi, size, target, controls, u);
+      single_dense<Real, lanes>(psi, size, target, controls, u, share);
   });
 }
 
@@ -125,11 +125,11 @@ struct Block {
   }
 
   template <class Access>
-  void apply(Amplitude<Real>* psi, Index size, Index fixed, const Access& access) const {
+  void apply(Amplitude<Real>* psi, Index size, Index fixed, const Access& access, Share share) const {
     const auto rows = [&](Index i) __attribute__((always_inline)) {
       for (Index r = 0; r < dim(); ++r) __builtin_prefetch(psi + i + offset[r]);
     };
-    for_each_pack<1>(size, fixed, rows, [&](Index i) { multiply(psi + i, access); });
+    for_each_pack<1>(size, fixed, share, rows, [&](Index i) { multiply(psi + i, access); });
   }
 
   void fill(const int* targets, int k, const Coefficient* u) const {
@@ -137,18 +137,18 @@ struct Block {
     for (Index e = 0; e < dim() * dim(); ++e) matrix[2 * e] = Real(u[e].real()), matrix[2 * e + 1] = Real(u[e].imag());
   }
 
-  void operator()(Amplitude<Real>* psi, Index size, const int* targets, int k, Index controls, const Coefficient* u) const {
+  void operator()(Amplitude<Real>* psi, Index size, const int* targets, int k, Index controls, const Coefficient* u, Share share) const {
     fill(targets, k, u);
     const Index fixed = offset[dim() - 1] | controls;
     psi += controls;
-    if (lowest(fixed) >= lanes) return apply(psi, size, fixed | (lanes - 1), Neighbours());
+    if (lowest(fixed) >= lanes) return apply(psi, size, fixed | (lanes - 1), Neighbours(), share);
     Scattered<lanes> scattered{};
     Index first_free = 0;
     for (Index l = 1; l < lanes; ++l) {
       scattered.distance[l] = ((scattered.distance[l - 1] | fixed) + 1) & ~fixed;
       first_free |= scattered.distance[l];
     }
-    apply(psi, size, fixed | first_free, scattered);
+    apply(psi, size, fixed | first_free, scattered, share);
   }
 };
 
@@ -156,14 +156,14 @@ struct Block {
 constexpr int stack_targets = 5;
 
 template <class Real, int lanes, int K>
-void block_in_lanes(Amplitude<Real>* psi, Index size, const int* targets, int k, Index controls, const Coefficient* u) {
+void block_in_lanes(Amplitude<Real>* psi, Index size, const int* targets, int k, Index controls, const Coefficient* u, Share share) {
   using Pack = Lanes<Real, lanes>;
   if (k <= stack_targets) {
     constexpr Index most = bit(K > 0 ? K : stack_targets);
     Index offset[most];
     Real matrix[2 * most * most];
     Pack column[2 * most];
-    return Block<Real, lanes, K>{bit(k), offset, matrix, column}(psi, size, targets, k, controls, u);
+    return Block<Real, lanes, K>{bit(k), offset, matrix, column}(psi, size, targets, k, controls, u, share);
   }
   struct Scratch {
     std::align_val_t alignment{sizeof(Pack)};
@@ -176,19 +176,19 @@ void block_in_lanes(Amplitude<Real>* psi, Index size, const int* targets, int k,
   auto* column = reinterpret_cast<Pack*>(scratch.bytes);
   auto* offset = reinterpret_cast<Index*>(column + 2 * dim);
   auto* matrix = reinterpret_cast<Real*>(offset + dim);
-  Block<Real, lanes, K>{bit(k), offset, matrix, column}(psi, size, targets, k, controls, u);
+  Block<Real, lanes, K>{bit(k), offset, matrix, column}(psi, size, targets, k, controls, u, share);
 }
 
 template <class Real>
-void block(Amplitude<Real>* psi, int n, const int* targets, int k, Index controls, const Coefficient* u) {
+void block(Amplitude<Real>* psi, int n, const int* targets, int k, Index controls, const Coefficient* u, Share share) {
   const int free_bits = n - k - __builtin_popcountll(static_cast<unsigned long long>(controls));
   with_lanes<Real>(bit(free_bits), [&](auto lanes) {
     if (k == 2)
-      block_in_lanes<Real, lanes, 2>(psi, bit(n), targets, k, controls, u);
+      block_in_lanes<Real, lanes, 2>(psi, bit(n), targets, k, controls, u, share);
     else if (k == 3)
-      block_in_lanes<Real, lanes, 3>(psi, bit(n), targets, k, controls, u);
+      block_in_lanes<Real, lanes, 3>(psi, bit(n), targets, k, controls, u, share);
     else
-      block_in_lanes<Real, lanes, 0>(psi, bit(n), targets, k, controls, u);
+      block_in_lanes<Real, lanes, 0>(psi, bit(n), targets, k, controls, u, share);
   });
 }
 

@@ -45,7 +45,7 @@ void compact(Amplitude<Real>* psi, int n, int b, Index run, double scale, Rule k
     const Real s = Real(scale);
     Amplitude<Real>* place = psi;
     const auto source = [=](Index i) __attribute__((always_inline)) { __builtin_prefetch(psi + (i | kept(i))); };
-    for_each_pack<lanes>(bit(n), bit(b), source, [=, &place](Index i) {
+    for_each_pack<lanes>(bit(n), bit(b), {}, source, [=, &place](Index i) {
       Pack{s * Pack::load(psi + (i | kept(i))).v}.store(place);
       place += lanes;
     });

@@ -7,6 +7,7 @@
 
 #include <complex>
 #include <cstdint>
+#include <string_view>
 
 namespace qmpi {
 
@@ -20,6 +21,16 @@ struct Weights {
   double total() const { return zero + one; }
 };
 
+// A part of a kernel's work: parts may be done by different threads at the same time, in any order.
+struct Share {
+  Index part = 0, parts = 1;
+  constexpr Index first(Index all) const { return all / parts * part + all % parts * part / parts; }
+  constexpr Share next() const { return {part + 1, parts}; }
+};
+
+struct Program;    // program.h
+struct TileShape;
+
 template <class Real>
 struct Kernels {
   using Amplitude = std::complex<Real>;
@@ -27,18 +38,25 @@ struct Kernels {
   // --- gates ---------------------------------------------------------------------------------------------------------------
   // 2x2 matrix u (4 entries) on `target`; diagonal, antidiagonal and dense matrices are told apart by exact zeros and a
   // diagonal entry that is exactly 1 leaves its half untouched.
-  void (*single)(Amplitude* psi, int n, int target, Index controls, const Coefficient* u);
-  void (*swap)(Amplitude* psi, int n, int a, int b, Index controls);
+  void (*single)(Amplitude* psi, int n, int target, Index controls, const Coefficient* u, Share share);
+  void (*swap)(Amplitude* psi, int n, int a, int b, Index controls, Share share);
   // 2^k x 2^k matrix u on k targets, k >= 2.
-  void (*block)(Amplitude* psi, int n, const int* targets, int k, Index controls, const Coefficient* u);
+  void (*block)(Amplitude* psi, int n, const int* targets, int k, Index controls, const Coefficient* u, Share share);
   // exp(-i theta/2 P); P has X where only `x` is set, Z where only `z` is set, Y where both are.
-  void (*pauli)(Amplitude* psi, int n, Index x, Index z, double theta);
+  void (*pauli)(Amplitude* psi, int n, Index x, Index z, double theta, Share share);
+
+  // --- programs (program.h) --------------------------------------------------------------------------------------------------
+  // Chunks begin ... end - 1 of a program: tiles, or parts of one of the kernels above.
+  void (*run)(Amplitude* psi, const Program& program, Index begin, Index end);
+  TileShape (*tile_shape)();
+  // One chunk of an observing program: out[k] is the tile's part of step k's mean.
+  void (*observe)(const Amplitude* psi, const Program& program, Index chunk, double* out);
 
   // --- reductions (read only) -----------------------------------------------------------------------------------------------
   // Weights of the parity of the bits in `mask` (one bit: that qubit being 0 or 1), accumulated in double.
   Weights (*weights)(const Amplitude* psi, int n, Index mask);
-  // <psi|P|psi>, P as in `pauli`; not normalised, real.
-  double (*expectation)(const Amplitude* psi, int n, Index x, Index z);
+  // <psi|P|psi>, P as in `pauli`; not normalised, real. With a share, its part of the sum; for x = 0 the whole.
+  double (*expectation)(const Amplitude* psi, int n, Index x, Index z, Share share);
 
   // --- growing and shrinking ------------------------------------------------------------------------------------------------
   // In place psi (2^n) becomes psi tensor other (2^(n+m)), other's bits on top; the memory behind psi is large enough and may
@@ -58,14 +76,15 @@ struct Kernels {
   void (*gather)(const Amplitude* psi, int n, const int* bits, Coefficient factor, Coefficient* out);
 };
 
-enum class Isa { plain, avx2 };
+enum class Isa { plain, avx2, avx512 };
 
+std::string_view name_of(Isa isa);
 // True where the machine (and this build) can run it.
 bool available(Isa isa);
 // The table for one instruction set; the best available one is `kernels<Real>(best_isa())`.
 template <class Real>
 const Kernels<Real>& kernels(Isa isa);
-// avx2 where available; QMPI_ISA=plain|avx2 in the environment overrides (an unavailable or unknown one is refused by throwing
+// The widest available; QMPI_ISA=plain|avx2|avx512 in the environment overrides (an unavailable or unknown one is refused by throwing
 // std::invalid_argument).
 Isa best_isa();
 

@@ -13,7 +13,9 @@ namespace qmpi::QMPI_ISA {
 template <class Real>
 using Amplitude = std::complex<Real>;
 
-#if defined(__AVX2__)
+#if defined(__AVX512F__)
+constexpr int register_bytes = 64;
+#elif defined(__AVX2__)
 constexpr int register_bytes = 32;
 #else
 constexpr int register_bytes = 16;
@@ -142,10 +144,10 @@ constexpr Index ahead = 1024;
 // an index that comes up later. (Prefetching functions are always_inline: GCC holds a function that does nothing else to be free
 // of effects, and drops the calls.)
 template <int lanes, class Prefetch, class Body>
-void for_each_pack(Index size, Index fixed, Prefetch prefetch, Body body) {
+void for_each_pack(Index size, Index fixed, Share share, Prefetch prefetch, Body body) {
   const Index skipped = fixed | (lanes - 1);
-  if (size < streamed_size) return for_each_free(size, skipped, body);
-  for_each_free(size, skipped, [&](Index i) {
+  if (size < streamed_size) return for_each_free(size, skipped, share, body);
+  for_each_free(size, skipped, share, [&](Index i) {
     prefetch(((i | skipped) + ahead) & ~skipped);
     body(i);
   });

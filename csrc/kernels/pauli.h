@@ -18,7 +18,7 @@ static Coefficient phase_of_ys(Index x, Index z) {
 // psi[i] = c psi[i] - i s (P psi)[i], where (P psi)[i] = i^{ys} (-1)^{|(i ^ x) & z|} psi[i ^ x]. Bits of x inside a register are
 // an exchange of lanes (`distance`), the others lead to the partner register.
 template <class Real, int lanes, int distance>
-void rotate(Amplitude<Real>* psi, Index size, Index x, Index z, double c, double s) {
+void rotate(Amplitude<Real>* psi, Index size, Index x, Index z, double c, double s, Share share) {
   using Pack = Lanes<Real, lanes>;
   constexpr Index in_register = lanes - 1;
   const Coefficient ys = phase_of_ys(x, z);
@@ -33,7 +33,7 @@ void rotate(Amplitude<Real>* psi, Index size, Index x, Index z, double c, double
   const Index x_above = x & ~in_register, z_above = z & ~in_register;
 
   if (x_above == 0)
-    return for_each_pack<lanes>(size, 0, prefetch(psi), [&](Index i) {
+    return for_each_pack<lanes>(size, 0, share, prefetch(psi), [&](Index i) {
       const Pack a = Pack::load(psi + i);
       (Pack{own * a.v} + a.template exchanged<distance>() * by_parity[parity(i & z_above)]).store(psi + i);
     });
@@ -43,7 +43,7 @@ void rotate(Amplitude<Real>* psi, Index size, Index x, Index z, double c, double
     __builtin_prefetch(psi + i);
     __builtin_prefetch(psi + (i ^ x_above));
   };
-  for_each_pack<lanes>(size, pivot, pair, [&](Index i) {
+  for_each_pack<lanes>(size, pivot, share, pair, [&](Index i) {
     const Index j = i ^ x_above;
     const int p = parity(i & z_above);
     const Pack a = Pack::load(psi + i), b = Pack::load(psi + j);
@@ -53,17 +53,17 @@ void rotate(Amplitude<Real>* psi, Index size, Index x, Index z, double c, double
 }
 
 template <class Real>
-void pauli(Amplitude<Real>* psi, int n, Index x, Index z, double theta) {
+void pauli(Amplitude<Real>* psi, int n, Index x, Index z, double theta, Share share) {
   const double c = std::cos(theta / 2), s = std::sin(theta / 2);
   with_lanes<Real>(bit(n), [&](auto lanes) {
     with_constant<lanes>(x & (lanes - 1),
-                         [&](auto distance) { rotate<Real, lanes, distance>(psi, bit(n), x, z, c, s); });
+                         [&](auto distance) { rotate<Real, lanes, distance>(psi, bit(n), x, z, c, s, share); });
   });
 }
 
 // The sum of conj(psi[i]) (P psi)[i]; the terms i and i ^ x are conjugates of each other.
 template <class Real, int lanes, int distance>
-double sum_of_pairs(const Amplitude<Real>* psi, Index size, Index x, Index z) {
+double sum_of_pairs(const Amplitude<Real>* psi, Index size, Index x, Index z, Share share) {
   using Pack = Lanes<double, lanes>;
   constexpr Index in_register = lanes - 1;
   const Coefficient ys = phase_of_ys(x, z);
@@ -75,7 +75,7 @@ double sum_of_pairs(const Amplitude<Real>* psi, Index size, Index x, Index z) {
     __builtin_prefetch(psi + i);
     __builtin_prefetch(psi + (i ^ x_above));
   };
-  for_each_pack<lanes>(size, pivot, pair, [&](Index i) {
+  for_each_pack<lanes>(size, pivot, share, pair, [&](Index i) {
     if ((i & (sum_block - 1)) == 0) {
       sum += part;
       part = typename Pack::Vector{};
@@ -96,14 +96,14 @@ double sum_of_pairs(const Amplitude<Real>* psi, Index size, Index x, Index z) {
 }
 
 template <class Real>
-double expectation(const Amplitude<Real>* psi, int n, Index x, Index z) {
+double expectation(const Amplitude<Real>* psi, int n, Index x, Index z, Share share) {
   if (x == 0) {
     const Weights w = weights(psi, n, z);
     return w.zero - w.one;
   }
   return with_lanes<double>(bit(n), [&](auto lanes) {
     return with_constant<lanes>(
-        x & (lanes - 1), [&](auto distance) { return sum_of_pairs<Real, lanes, distance>(psi, bit(n), x, z); });
+        x & (lanes - 1), [&](auto distance) { return sum_of_pairs<Real, lanes, distance>(psi, bit(n), x, z, share); });
   });
 }
 

@@ -7,13 +7,13 @@
 namespace qmpi::QMPI_ISA {
 
 template <class Real>
-void swap(Amplitude<Real>* psi, int n, int a, int b, Index controls) {
+void swap(Amplitude<Real>* psi, int n, int a, int b, Index controls, Share share) {
   const Index fixed = bit(a) | bit(b) | controls;
   with_lanes<Real>(lowest(fixed), [&](auto lanes) {
     using Pack = Lanes<Real, lanes>;
     Amplitude<Real>* only_a = psi + (controls | bit(a));
     Amplitude<Real>* only_b = psi + (controls | bit(b));
-    for_each_pack<lanes>(bit(n), fixed, prefetch(only_a, only_b), [&](Index i) {
+    for_each_pack<lanes>(bit(n), fixed, share, prefetch(only_a, only_b), [&](Index i) {
       const Pack from_a = Pack::load(only_a + i), from_b = Pack::load(only_b + i);
       from_b.store(only_a + i);
       from_a.store(only_b + i);

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <new>
 
+#include "store/board.h"
 #include "store/doorbell.h"
 
 namespace qmpi {
@@ -328,9 +329,11 @@ bool Mailboxes::wait(const Posting& posting, std::int64_t microseconds, Patience
   patience.give_way();
   std::atomic<std::int32_t>& spinning = arena_->header().spinning;
   if (++spinning <= most_spinning_)
-    while (!over(posting) && now_us() < start + spin_us) sched_yield();
+    while (!over(posting) && now_us() < start + spin_us) help(*arena_) ? 0 : sched_yield();
   --spinning;
   for (;;) {
+    while (help(*arena_))
+      if (over(posting)) return true;
     const std::uint32_t seen = me.bell;
     me.asleep = 1;
     const std::int64_t left = end - now_us();

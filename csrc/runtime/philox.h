@@ -21,7 +21,7 @@ constexpr PhiloxCounter philox(PhiloxCounter counter, std::uint64_t key0, std::u
   return counter;
 }
 
-enum class Stream : std::uint64_t { user = 1, protocol = 2 };
+enum class Stream : std::uint64_t { user = 1, protocol = 2, vector = 3 };
 
 // Uniform in [0, 1) with 53 bits.
 constexpr double uniform_draw(std::uint64_t seed, Stream stream, int rank, std::uint64_t number, std::uint64_t position) {

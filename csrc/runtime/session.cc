@@ -205,7 +205,13 @@ void Session::flush(Patience& patience) {
   std::size_t next = 0;
   try {
     for (; next < buffer_.size(); ++next) apply(buffer_[next], patience);
+    store_.complete(patience);
   } catch (const Error& error) {
+    if (store_.arena().header().ending == Ending::none) store_.complete(patience);
+    if (next == buffer_.size()) {
+      clear_buffer();
+      throw;
+    }
     const Buffered failed = buffer_[next];
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(next));
     if (std::string_view(error.kind()) != "StateTooLarge") throw;

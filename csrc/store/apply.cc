@@ -32,20 +32,30 @@ void Store::hadamard(QubitId id, Patience& patience) {
 }
 
 void Store::copy(QubitId from, QubitId onto, Patience& patience) {
-  if (resolve_controls({&from, 1})) apply_single(onto, x_matrix, patience);
+  if (resolve_controls({&from, 1}, patience)) apply_single(onto, x_matrix, patience);
 }
 
 void Store::apply(const Operation& operation, Patience& patience) {
-  if (!resolve_controls(operation.controls)) return;
+  deferring_ = true;
+  try {
+    dispatch(operation, patience);
+  } catch (const Error&) {
+    deferring_ = false;
+    throw;
+  }
+  deferring_ = false;
+  if (deferred_work_ > most_deferred) complete(patience);
+}
+
+void Store::dispatch(const Operation& operation, Patience& patience) {
+  if (!resolve_controls(operation.controls, patience)) return;
   const std::span<const QubitId> targets = operation.targets;
   switch (operation.kind) {
     case Kind::single:
       return apply_single(targets[0], operation.matrix, patience);
     case Kind::swap:
       if (controls_.empty()) return exchange(targets[0], targets[1], patience);
-      merge_and(targets, patience, [&](auto* psi, const auto& kernel, int n, Index controls) {
-        kernel.swap(psi, n, bits_[0], bits_[1], controls);
-      });
+      merge_and(targets, {Kind::swap}, patience);
       return;
     case Kind::block:
       return apply_block(targets, operation.matrix, patience);
@@ -54,11 +64,18 @@ void Store::apply(const Operation& operation, Patience& patience) {
   }
 }
 
-bool Store::resolve_controls(std::span<const QubitId> controls) {
+// Whether a qubit is a product qubit. Gates that wait for it (the others of its component have been measured since) come first.
+bool Store::is_product(QubitId id, Patience& patience) {
+  if (!record(id).is_product()) return false;
+  if (std::find(deferred_ids_.begin(), deferred_ids_.end(), id) != deferred_ids_.end()) complete(patience);
+  return true;
+}
+
+bool Store::resolve_controls(std::span<const QubitId> controls, Patience& patience) {
   controls_.clear();
   for (const QubitId id : controls) {
     const QubitRecord& control = record(id);
-    const int value = control.is_product() ? control.basis() : -1;
+    const int value = is_product(id, patience) ? control.basis() : -1;
     if (value == 0) return false;
     if (value == -1) controls_.push_back(id);
   }
@@ -67,7 +84,7 @@ bool Store::resolve_controls(std::span<const QubitId> controls) {
 
 void Store::apply_single(QubitId target, const Coefficient* u, Patience& patience) {
   QubitRecord& qubit = record(target);
-  if (qubit.is_product()) {
+  if (is_product(target, patience)) {
     Coefficient(&a)[2] = qubit.amplitude;
     if (controls_.empty()) {
       const Coefficient zero = u[0] * a[0] + u[1] * a[1];
@@ -83,20 +100,16 @@ void Store::apply_single(QubitId target, const Coefficient* u, Patience& patienc
       return apply_single(target, phase, patience);
     }
   }
-  const bool done = merge_and({&target, 1}, patience, [&](auto* psi, const auto& kernel, int n, Index controls) {
-    kernel.single(psi, n, bits_[0], controls, u);
-  });
-  if (!done) apply_single(target, u, patience);
+  if (!merge_and({&target, 1}, {Kind::single, u}, patience)) apply_single(target, u, patience);
 }
 
 // Product qubits in basis states need not join where the matrix does not leave their value (diagonal and controlled blocks), or
 // where all are and the result is one basis state (permutations). True if nothing is left to do.
-bool Store::block_on_basis(std::span<const QubitId> targets, const Coefficient* u) {
+bool Store::block_on_basis(std::span<const QubitId> targets, const Coefficient* u, Patience& patience) {
   const int dimension = 1 << targets.size();
   int column = 0;
   for (std::size_t k = 0; k < targets.size(); ++k) {
-    const QubitRecord& qubit = record(targets[k]);
-    const int value = qubit.is_product() ? qubit.basis() : -1;
+    const int value = is_product(targets[k], patience) ? record(targets[k]).basis() : -1;
     if (value < 0) return false;
     column |= value << k;
   }
@@ -115,11 +128,10 @@ bool Store::block_on_basis(std::span<const QubitId> targets, const Coefficient* 
 }
 
 void Store::apply_block(std::span<const QubitId> targets, const Coefficient* u, Patience& patience) {
-  if (controls_.empty() && block_on_basis(targets, u)) return;
+  if (controls_.empty() && block_on_basis(targets, u, patience)) return;
   const int count = static_cast<int>(targets.size()), dimension = 1 << count;
   for (int k = 0; k < count; ++k) {
-    const QubitRecord& qubit = record(targets[k]);
-    const int value = qubit.is_product() ? qubit.basis() : -1;
+    const int value = is_product(targets[k], patience) ? record(targets[k]).basis() : -1;
     if (value < 0) continue;
     // Keeps its value if the columns with bit k = value have no entry in rows with the other.
     auto fixed = [&](int i) { return (i >> k & 1) == value; };
@@ -136,9 +148,7 @@ void Store::apply_block(std::span<const QubitId> targets, const Coefficient* u, 
     if (count == 2) return apply_single(rest[0], reduced.data(), patience);
     return apply_block(rest, reduced.data(), patience);
   }
-  merge_and(targets, patience, [&](auto* psi, const auto& kernel, int n, Index controls) {
-    kernel.block(psi, n, bits_.data(), count, controls, u);
-  });
+  merge_and(targets, {Kind::block, u}, patience);
 }
 
 // exp(-i theta/2 P). Letters I fall away, Z on basis states are signs; one letter left is a 2x2 matrix.
@@ -147,9 +157,8 @@ void Store::apply_pauli(const Operation& operation, Patience& patience) {
   std::string letters;
   double theta = operation.theta;
   for (std::size_t k = 0; k < operation.targets.size(); ++k) {
-    const QubitRecord& qubit = record(operation.targets[k]);
     const char letter = operation.paulis[k];
-    const int value = letter == 'Z' && qubit.is_product() ? qubit.basis() : -1;
+    const int value = letter == 'Z' && is_product(operation.targets[k], patience) ? record(operation.targets[k]).basis() : -1;
     if (value == 1) theta = -theta;
     if (letter == 'I' || value >= 0) continue;
     ids.push_back(operation.targets[k]);
@@ -167,18 +176,12 @@ void Store::apply_pauli(const Operation& operation, Patience& patience) {
                                          {plus, 0, 0, minus}};                      // Z
     return apply_single(ids[0], rotations[letters[0] - 'X'], patience);
   }
-  merge_and(ids, patience, [&](auto* psi, const auto& kernel, int n, Index) {
-    Index x = 0, z = 0;
-    for (std::size_t k = 0; k < ids.size(); ++k) {
-      if (letters[k] != 'Z') x |= Index{1} << bits_[k];
-      if (letters[k] != 'X') z |= Index{1} << bits_[k];
-    }
-    kernel.pauli(psi, n, x, z, theta);
-  });
+  merge_and(ids, {Kind::pauli, nullptr, letters, theta}, patience);
 }
 
 // SWAP is a change of places: the two records trade component, bit and amplitudes.
 void Store::exchange(QubitId a, QubitId b, Patience& patience) {
+  complete(patience);  // gates that wait name ids
   const QubitId both[2] = {a, b};
   Locked locked(*this, both, patience);
   QubitRecord &first = record(a), &second = record(b);
@@ -192,21 +195,45 @@ void Store::exchange(QubitId a, QubitId b, Patience& patience) {
   second.component.store(first_component, std::memory_order_release);
 }
 
-// Joins controls_ and targets into one component and runs kernel(psi, kernels, n, control mask) on it; bits_ holds the targets'.
-// False, and nothing is done, if the only qubit has left its component since the caller looked: the others in it were measured.
-template <class Kernel>
-bool Store::merge_and(std::span<const QubitId> targets, Patience& patience, Kernel&& kernel) {
+// Joins controls_ and targets into one component and acts on it: at once, or later together with other gates where that pays. False, and
+// nothing is done, if the only qubit has left its component since the caller looked: the others in it were measured.
+bool Store::merge_and(std::span<const QubitId> targets, const Effect& effect, Patience& patience) {
   gathered_.assign(targets.begin(), targets.end());
   gathered_.insert(gathered_.end(), controls_.begin(), controls_.end());
+  for (const QubitId id : gathered_) is_product(id, patience);
+  if (!deferred_ids_.empty()) {  // whatever waits must be on the component that comes out
+    const std::uint32_t theirs = record(deferred_ids_[0]).component.load(std::memory_order_acquire);
+    const auto is_theirs = [&](QubitId id) { return record(id).component.load(std::memory_order_acquire) == theirs; };
+    if (std::none_of(gathered_.begin(), gathered_.end(), is_theirs)) complete(patience);
+  }
   Locked locked(*this, gathered_, patience);
   if (gathered_.size() == 1 && locked.components().empty()) return false;
   Component& component = merge(locked, gathered_, patience);
-  Index mask = 0;
-  for (const QubitId id : controls_) mask |= Index{1} << record(id).bit;
+  if (deferring_ && component.qubits >= planned_from) {
+    defer(component, targets, effect);
+    return true;
+  }
+  Index controls = 0;
+  for (const QubitId id : controls_) controls |= Index{1} << record(id).bit;
   bits_.clear();
   for (const QubitId id : targets) bits_.push_back(record(id).bit);
-  if (component.qubits >= long_kernel) patience.give_way();
-  on(component, [&](auto* psi, const auto& table) { kernel(psi, table, component.qubits, mask); });
+  const int n = component.qubits;
+  if (n >= long_kernel) patience.give_way();
+  on(component, [&](auto* psi, const auto& kernel) {
+    switch (effect.kind) {
+      case Kind::single: return kernel.single(psi, n, bits_[0], controls, effect.matrix, {});
+      case Kind::swap: return kernel.swap(psi, n, bits_[0], bits_[1], controls, {});
+      case Kind::block: return kernel.block(psi, n, bits_.data(), static_cast<int>(bits_.size()), controls, effect.matrix, {});
+      case Kind::pauli: {
+        Index x = 0, z = 0;
+        for (std::size_t k = 0; k < bits_.size(); ++k) {
+          if (effect.letters[k] != 'Z') x |= Index{1} << bits_[k];
+          if (effect.letters[k] != 'X') z |= Index{1} << bits_[k];
+        }
+        return kernel.pauli(psi, n, x, z, effect.theta, {});
+      }
+    }
+  });
   return true;
 }
 

@@ -11,10 +11,12 @@
 #include <cstring>
 #include <new>
 
+#include "store/board.h"
+
 namespace qmpi {
 namespace {
 
-constexpr std::uint64_t magic = 0x716d7069'00000001;  // "qmpi", layout version
+constexpr std::uint64_t magic = 0x716d7069'00000002;  // "qmpi", layout version
 constexpr std::uint64_t max_heap = std::uint64_t{1} << 45;
 
 std::uint64_t page_up(std::uint64_t bytes) { return (bytes + 4095) & ~std::uint64_t{4095}; }
@@ -69,6 +71,7 @@ std::shared_ptr<Arena> Arena::create(const Settings& requested) {
   const std::uint32_t max_components = max_qubits / 2;
   Offset end = page_up(sizeof(Header));
   auto region = [&end](std::uint64_t bytes) { return std::exchange(end, end + page_up(bytes)); };
+  const Offset board = region(sizeof(Board));
   const Offset ranks = region(settings.ranks * sizeof(RankRecord));
   const Offset qubits = region(max_qubits * sizeof(QubitRecord));
   const Offset components = region(max_components * sizeof(Component));
@@ -89,6 +92,8 @@ std::shared_ptr<Arena> Arena::create(const Settings& requested) {
   header.magic = magic;
   header.size = end;
   header.settings = settings;
+  header.board = board;
+  new (arena->base_ + board) Board{};
   header.ranks = ranks;
   header.qubit_records = qubits;
   header.component_records = components;

@@ -46,7 +46,7 @@ class Mutex {
   bool try_lock();
   void lock(Patience& patience);       // gives way before it sleeps
   void lock_long(Patience& patience);  // the same for what may be held long: looks up meanwhile
-  void unlock() { pthread_mutex_unlock(&mutex_); }
+  bool unlock() { return pthread_mutex_unlock(&mutex_) == 0; }  // false: another thread holds it
   bool owner_died();                   // asks only; what it finds stays so
 
  private:
@@ -211,6 +211,7 @@ struct Header {
   std::atomic<std::int64_t> next_glance_us;  // when somebody who works should look for deaths again
   Pool qubit_pool, component_pool;
   Heap heap;
+  Offset board;  // board.h
   Offset ranks, qubit_records, component_records, page_nodes;
 };
 
@@ -281,6 +282,7 @@ class Arena {
   Block take_pages(int order, int preferred_order);
 
   const int forks_ = forks;
+  std::atomic<bool> held_ = false;  // a lock that only its thread can give back
   int descriptor_;
   char* base_;
   std::uint64_t size_;

@@ -8,7 +8,10 @@
 
 namespace qmpi {
 
-constexpr int long_kernel = 12;  // qubits from which a kernel may take longer than 20 us
+constexpr int long_kernel = 12;   // qubits from which a kernel may take longer than 20 us
+constexpr int planned_from = 13;  // qubits from which gates wait for others
+constexpr int shared_from = 18;   // qubits from which this rank's threads help
+constexpr double most_deferred = 0x1p33;  // amplitudes: a second or so of work, then an interrupt is heard again
 
 // Locks the components of some qubits, in ascending order; recycles the emptied ones when they are unlocked.
 class Store::Locked {

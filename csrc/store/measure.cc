@@ -150,7 +150,7 @@ double Store::expectation(std::span<const QubitId> ids, std::string_view paulis,
     }
     if (component->qubits >= long_kernel) patience.give_way();
     result *= on(*component, [&](auto* psi, const auto& kernel) {
-      return kernel.expectation(psi, component->qubits, x, z) / kernel.weights(psi, component->qubits, 0).total();
+      return kernel.expectation(psi, component->qubits, x, z, {}) / kernel.weights(psi, component->qubits, 0).total();
     });
   }
   for (std::size_t k = 0; k < ids.size(); ++k) {

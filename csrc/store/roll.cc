@@ -104,7 +104,11 @@ Arena::~Arena() {
     const std::lock_guard guard(arenas_mutex);
     std::erase(arenas, this);
   }
-  munmap(base_, size_);
+  // A thread that still holds a lock in here (its session was collected by another thread) would look for it when it locks the next.
+  if (held_)
+    punch(header().heap.base, size_ - header().heap.base);
+  else
+    munmap(base_, size_);
   close(descriptor_);
 }
 
@@ -120,7 +124,7 @@ bool Arena::leave(int rank) {
   if (forked()) return false;
   RankRecord& record = this->rank(rank);
   const Presence before = record.presence.exchange(Presence::left);
-  if (before == Presence::present) record.alive.unlock();
+  if (before == Presence::present && !record.alive.unlock()) held_ = true;
   return before != Presence::left && ++header().left == settings().ranks;
 }
 

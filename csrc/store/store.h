@@ -7,8 +7,9 @@
 #include <span>
 #include <vector>
 
-#include "gates/gates.h"
+#include "plan/circuit.h"
 #include "store/arena.h"
+#include "store/board.h"
 
 namespace qmpi {
 
@@ -34,7 +35,9 @@ class Store {
 
   QubitId allocate(Patience& patience);              // in |0>
   void release(QubitId id, Patience& patience);      // measures nothing: the qubit must be a product qubit
+  // Gates on large components wait, to be planned together, until `complete`.
   void apply(const Operation& operation, Patience& patience);
+  void complete(Patience& patience);
   void flip(QubitId id, Patience& patience);         // X
   void negate(QubitId id, Patience& patience);       // Z
   void hadamard(QubitId id, Patience& patience);     // H
@@ -47,6 +50,10 @@ class Store {
   // Puts a qubit that is in a basis state up to `tolerance` into it exactly and returns 0 or 1, else returns -1 and touches nothing.
   int settle(QubitId id, Patience& patience);
   void set_zero(QubitId id);  // a measured qubit becomes |0>
+
+  // How many threads of this process, the caller among them, work on large components and vectors.
+  void set_threads(int threads) { threads_ = threads; }
+  int hire();  // sees to it that they are there; how many
 
   double probability(QubitId id, Patience& patience);  // P(1)
   double expectation(std::span<const QubitId> ids, std::string_view paulis, Patience& patience);
@@ -68,15 +75,26 @@ class Store {
     return arena_->at<std::complex<Real>>(component.block.offset);
   }
 
+  // What a gate does to the qubits it names, once they are in one component.
+  struct Effect {
+    Kind kind;
+    const Coefficient* matrix = nullptr;
+    std::string_view letters = {};
+    double theta = 0;
+  };
+
+  void dispatch(const Operation& operation, Patience& patience);
+  bool is_product(QubitId id, Patience& patience);
   // Controls that are exactly |0> or |1> are resolved: false if the gate does nothing; what remains stands in controls_.
-  bool resolve_controls(std::span<const QubitId> controls);
+  bool resolve_controls(std::span<const QubitId> controls, Patience& patience);
   void apply_single(QubitId target, const Coefficient* matrix, Patience& patience);
   void apply_block(std::span<const QubitId> targets, const Coefficient* matrix, Patience& patience);
   void apply_pauli(const Operation& operation, Patience& patience);
-  bool block_on_basis(std::span<const QubitId> targets, const Coefficient* matrix);
+  bool block_on_basis(std::span<const QubitId> targets, const Coefficient* matrix, Patience& patience);
   void exchange(QubitId a, QubitId b, Patience& patience);
-  template <class Kernel>
-  bool merge_and(std::span<const QubitId> targets, Patience& patience, Kernel&& kernel);
+  bool merge_and(std::span<const QubitId> targets, const Effect& effect, Patience& patience);
+  void defer(const Component& component, std::span<const QubitId> targets, const Effect& effect);
+  int deferred_number(QubitId id);
 
   Component& merge(Locked& locked, std::span<const QubitId> ids, Patience& patience);
   Component& start_component(const QubitRecord& first, std::uint32_t slot, int qubits, Patience& patience);
@@ -104,6 +122,13 @@ class Store {
   std::vector<int> bits_;
   std::vector<Component*> locked_, wanted_;
   std::vector<std::uint32_t> emptied_;
+  // Gates that wait, all on qubits of one component: qubit number k of the circuit is deferred_ids_[k].
+  bool deferring_ = false;
+  Circuit deferred_{max_component_qubits};
+  std::vector<QubitId> deferred_ids_;
+  double deferred_work_ = 0;  // amplitudes that single passes would touch
+  std::unique_ptr<Crew> crew_;
+  int threads_ = 1;
 };
 
 }  // namespace qmpi

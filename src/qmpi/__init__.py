@@ -24,6 +24,7 @@ from .api import Bits, expectation, measure, probability, reset
 from .comm.communicator import COMM_WORLD, Comm, StoreReport
 from .comm.register import Register
 from .comm.request import Request, Status
+from .engine.statevector import StateVector
 from .errors import QMPIError
 from .gates import *  # noqa: F403
 from .world.threads import run
@@ -43,6 +44,7 @@ __all__ = [
     "Qubit",
     "Register",
     "Request",
+    "StateVector",
     "Status",
     "StoreReport",
     "errors",

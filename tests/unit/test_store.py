@@ -2,6 +2,7 @@
 
 import inspect
 import resource
+import threading
 from itertools import pairwise
 
 import numpy as np
@@ -219,8 +220,6 @@ def test_registers_broadcast_one_to_n_and_n_to_n(ranks):
 
 
 def test_another_thread_is_refused(ranks):
-    import threading
-
     (session,), _ = ranks()
     (qubit,) = session.alloc(1)
     caught = []
@@ -251,3 +250,16 @@ def test_a_full_buffer_never_splits_a_register_gate(ranks):
     with pytest.raises(StateTooLarge, match="1025 later gates"):
         x(qmpi.Register(qubits[:5]))
     assert session.pending == 1026
+
+
+def test_a_session_that_another_thread_lets_go_leaves_its_own_thread_sound(ranks):
+    abandoned = []
+    for _ in range(3):
+        abandoned[:] = [_core.Session(_core.Arena.create(1, 1, False, False, 1 << 20), 0)]
+        thread = threading.Thread(target=abandoned.clear)
+        thread.start()
+        thread.join()
+        (session,), _ = ranks()  # takes locks that the system keeps in one list per thread
+        (qubit,) = session.alloc(1)
+        h(qubit)
+        session.flush()

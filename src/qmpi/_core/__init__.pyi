@@ -242,6 +242,14 @@ class Session:
 
     def receive_bytes(self, source: int, context: int, tag: int) -> Ticket: ...
 
+    def set_threads(self, threads: int) -> None:
+        """
+        How many threads of this process, the caller among them, work on what is large.
+        """
+
+    def hire(self) -> int:
+        """Sees to it that these threads are there; how many they are."""
+
     @property
     def gate_counts(self) -> list[int]: ...
 
@@ -334,5 +342,93 @@ class World:
 
 def set_world(communicator: object | None) -> None:
     """Says what COMM_WORLD is in the calling thread; None: not founded yet."""
+
+class Gates:
+    """A checked list of gates on n qubits."""
+
+    @property
+    def n(self) -> int: ...
+
+    def __len__(self) -> int: ...
+
+def parse_gates(n: int, gates: object) -> Gates:
+    """Checks a list of (name, qubits, parameters)."""
+
+class Circuit:
+    """Gates on bits, merged as they come."""
+
+    def __init__(self, n: int, layout: Sequence[int]) -> None: ...
+
+    def add(self, gates: Gates) -> None: ...
+
+    def restore_order(self) -> None: ...
+
+    def segments(self, global_bits: int, free_choice: bool) -> list[tuple[int, list[int]]]:
+        """Pairs of the bits that are global and the actions that run meanwhile."""
+
+    def localised(self, actions: Sequence[int], place: Sequence[int], local_bits: int, node: int, scalar: complex) -> Circuit: ...
+
+    @property
+    def widest(self) -> int:
+        """Most bits that one action mixes."""
+
+    @property
+    def scalar(self) -> complex: ...
+
+    @property
+    def layout(self) -> list[int]: ...
+
+    @property
+    def empty(self) -> bool: ...
+
+    def __len__(self) -> int: ...
+
+def vector_draws(seed: int, vector: int, number: int, count: int) -> Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C')]:
+    """Uniform in [0, 1): a function of these numbers and of the position."""
+
+class Plan:
+    """A circuit's programs, each one pass over memory."""
+
+    @property
+    def layout(self) -> list[int]: ...
+
+    def __len__(self) -> int: ...
+
+    @property
+    def bytes(self) -> int: ...
+
+class Vector:
+    """2^n amplitudes in the arena."""
+
+    def __init__(self, arena: Arena, bits: int, single_precision: bool, workers: int) -> None: ...
+
+    @property
+    def bits(self) -> int: ...
+
+    @property
+    def offset(self) -> int: ...
+
+    @property
+    def amplitudes(self) -> object:
+        """The amplitudes themselves."""
+
+    def clear(self, first_is_one: bool) -> None: ...
+
+    def plan(self, circuit: Circuit) -> Plan: ...
+
+    def run(self, plan: Plan) -> None:
+        """Where an interrupt ends it, it goes on when it is run again."""
+
+    def weights(self, mask: int) -> tuple[float, float]: ...
+
+    def multiply(self, bit: int, zero: float, one: float) -> None: ...
+
+    def expectations(self, masks: Sequence[tuple[int, int]]) -> list[float]: ...
+
+    def block_weights(self, block_bits: int) -> list[float]: ...
+
+    def sample(self, targets: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)]) -> Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C')]: ...
+
+    def marginal(self, bits: Sequence[int]) -> Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C')]: ...
 
 def uniform_draw(seed: int, protocol: bool, rank: int, number: int, position: int) -> float: ...

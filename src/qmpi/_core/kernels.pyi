@@ -1,7 +1,7 @@
 """
 The state-vector kernels, in place on writable contiguous arrays of 2^n complex128 or complex64 amplitudes.
 
-Arguments as in csrc/kernels/kernels.h without n and m, which follow from the lengths; `isa` is 'plain' or 'avx2', by
+Arguments as in csrc/kernels/kernels.h without n and m, which follow from the lengths; `isa` is 'plain', 'avx2' or 'avx512', by
 default the best one. For join and join_parity psi is the whole destination, whose first 2^n entries are the state;
 project and project_parity leave their result in the first half. The twins in NumPy: qmpi.engine.kernels_reference.
 """

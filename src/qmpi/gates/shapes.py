@@ -322,7 +322,7 @@ def by_matrix(row: Gate) -> ByMatrix:
     """A gate whose matrix the caller brings."""
 
     def call(matrix: "ArrayLike", qubits: "Qubits") -> None:
-        apply_unitary(_unitary_array(matrix, _width(qubits)), qubits)
+        apply_unitary(unitary_array(matrix, _width(qubits)), qubits)
 
     return published(
         row,
@@ -360,7 +360,7 @@ def _width(qubits: "Qubits") -> int:
     return len(qubits) if isinstance(qubits, Sized) else 1
 
 
-def _unitary_array(matrix: "ArrayLike", width: int) -> NDArray[np.complex128]:
+def unitary_array(matrix: "ArrayLike", width: int) -> NDArray[np.complex128]:
     if not 1 <= width <= LARGEST_UNITARY:
         raise InvalidArgument(f"unitary: {width} qubits; give 1 to {LARGEST_UNITARY}")
     try:

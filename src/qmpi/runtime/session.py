@@ -12,6 +12,7 @@ from .._core import Session as Core
 from .._core import Ticket
 from ..errors import ObligationError, OutstandingWarning, announce, set_rank
 from ..world.base import Membership, Universe
+from ..world.settings import threads_per_rank
 from . import watch
 from .ledger import Book
 from .obligations import Obligations
@@ -33,6 +34,7 @@ class Session:
         self.core = Core(universe.arena, universe.rank)
         self.book = Book(self.core, universe.arena)
         self.obligations = Obligations()
+        self.core.set_threads(threads_per_rank(universe.size))
         self.core.on_discharge = self.obligations.discharge
         self.memberships: WeakValueDictionary[int, Membership] = WeakValueDictionary()
         self.timeout_s = universe.settings.timeout_s

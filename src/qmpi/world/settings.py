@@ -11,6 +11,7 @@ from ..errors import InvalidArgument
 from ..randomness import choose_seed
 from .order import Order
 
+MOST_THREADS = 1024
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -79,6 +80,20 @@ class Settings:
             timeout_s=_positive(timeout) if timeout else None,
             order=order,
         )
+
+
+def threads_per_rank(ranks: int) -> int:
+    """How many threads each of a machine's ranks has for large states: QMPI_NUM_THREADS, by default its share of the cores it may use.
+
+    Raises:
+        InvalidArgument: not a positive whole number.
+    """
+    text = os.environ.get("QMPI_NUM_THREADS", "")
+    if not text:
+        return max(1, len(os.sched_getaffinity(0)) // ranks)
+    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
+        raise InvalidArgument(f"QMPI_NUM_THREADS must be a whole number from 1 to {MOST_THREADS}, not {text!r}")
+    return int(text)
 
 
 def contradictions(mine: list[str], first: list[str]) -> str:

@@ -1,0 +1,156 @@
+#include "store/board.h"
+
+#include <sched.h>
+
+#include <algorithm>
+#include <cstring>
+
+#include "store/doorbell.h"
+
+namespace qmpi {
+namespace {
+
+constexpr std::int64_t spin_us = 60;  // a helper looks for more before it sleeps: the next pass comes soon
+constexpr std::int64_t sleep_us = 100'000;
+constexpr int yields_per_glance = 256;
+
+template <class Real>
+void run_chunk(const Arena& arena, const Task& task, Index chunk) {
+  const Kernels<Real>& kernel = kernels<Real>(task.isa);
+  auto* psi = arena.at<std::complex<Real>>(task.psi);
+  const Index size = Index{1} << task.chunk_bits;
+  switch (task.kind) {
+    case Task::Kind::run: return kernel.run(psi, *arena.at<Program>(task.program), chunk, chunk + 1);
+    case Task::Kind::observe:
+      return kernel.observe(psi, *arena.at<Program>(task.program), chunk, arena.at<double>(task.results) + chunk * task.width);
+    case Task::Kind::clear:
+      std::memset(static_cast<void*>(psi + chunk * size), 0, static_cast<std::size_t>(size) * sizeof *psi);
+      return;
+    case Task::Kind::weights: {
+      const Weights weights = kernel.weights(psi + chunk * size, task.chunk_bits, task.mask & (size - 1));
+      const bool odd = __builtin_parityll(static_cast<unsigned long long>(task.mask & (chunk * size)));
+      double* to = arena.at<double>(task.results) + 2 * chunk;
+      to[odd] = weights.zero;
+      to[!odd] = weights.one;
+    }
+  }
+}
+
+void run_chunk(const Arena& arena, const Task& task, Index chunk) {
+  if (task.single_precision) return run_chunk<float>(arena, task, chunk);
+  run_chunk<double>(arena, task, chunk);
+}
+
+void take_chunks(const Arena& arena, Posted& posted) {
+  const Task& task = posted.task;
+  for (Index chunk; (chunk = posted.next.fetch_add(1)) < task.chunks; posted.done.fetch_add(1)) run_chunk(arena, task, chunk);
+}
+
+Board& board_of(const Arena& arena) { return *arena.at<Board>(arena.header().board); }
+
+int cores() {
+  static const int count = static_cast<int>(std::max(1L, sysconf(_SC_NPROCESSORS_ONLN)));
+  return count;
+}
+
+void call_helpers(Arena& arena) {
+  Board& board = board_of(arena);
+  board.bell += 1;
+  if (board.sleeping > 0) futex_wake(board.bell, cores());
+  int wanted = cores() - 1;
+  for (int rank = 0; wanted > 0 && rank < arena.settings().ranks; ++rank) {
+    RankRecord& record = arena.rank(rank);
+    if (!record.asleep) continue;
+    ring(record);
+    --wanted;
+  }
+}
+
+}  // namespace
+
+void run_together(Arena& arena, const Task& task, Patience& patience) {
+  Board& board = board_of(arena);
+  Posted* posted = nullptr;
+  if (task.chunks > 1)
+    for (Posted& each : board.posted) {
+      bool free = false;
+      if (!each.claimed.compare_exchange_strong(free, true)) continue;
+      posted = &each;
+      break;
+    }
+  if (!posted) {  // little to do, or enough others at work
+    for (Index chunk = 0; chunk < task.chunks; ++chunk) run_chunk(arena, task, chunk);
+    return;
+  }
+  posted->task = task;
+  posted->next = 0;
+  posted->done = 0;
+  posted->open += 1;
+  call_helpers(arena);
+  take_chunks(arena, *posted);
+  for (int yields = 1; posted->done < task.chunks; ++yields) {
+    sched_yield();
+    if (yields % yields_per_glance == 0) {
+      patience.give_way();
+      arena.mourn();
+      arena.require_going();
+    }
+  }
+  posted->open += 1;
+  while (posted->inside > 0) {
+    sched_yield();
+    arena.mourn();
+    arena.require_going();
+  }
+  posted->claimed = false;
+}
+
+bool help(Arena& arena) {
+  bool helped = false;
+  for (Posted& posted : board_of(arena).posted) {
+    const std::uint32_t open = posted.open;
+    if (open % 2 == 0) continue;
+    posted.inside += 1;
+    if (posted.open == open && posted.next < posted.task.chunks) {
+      take_chunks(arena, posted);
+      helped = true;
+    }
+    posted.inside -= 1;
+  }
+  return helped;
+}
+
+Crew::Crew(std::shared_ptr<Arena> arena, int threads) : arena_(std::move(arena)) {
+  const auto work = [this] {
+    Board& board = board_of(*arena_);
+    std::int64_t last = now_us();
+    while (!ending_) {
+      const std::uint32_t seen = board.bell;
+      if (help(*arena_)) {
+        last = now_us();
+      } else if (now_us() < last + spin_us) {
+        sched_yield();
+      } else {
+        board.sleeping += 1;
+        if (!ending_) futex_wait(board.bell, seen, sleep_us);
+        board.sleeping -= 1;
+        last = now_us();
+      }
+    }
+  };
+  for (int k = 0; k < threads; ++k) threads_.emplace_back(work);
+}
+
+Crew::~Crew() {
+  if (arena_->forked()) {  // its threads are the parent's
+    for (std::thread& thread : threads_) thread.detach();
+    return;
+  }
+  ending_ = true;
+  Board& board = board_of(*arena_);
+  board.bell += 1;
+  futex_wake(board.bell, 1 << 20);
+  for (std::thread& thread : threads_) thread.join();
+}
+
+}  // namespace qmpi

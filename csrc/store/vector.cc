@@ -1,0 +1,173 @@
+#include "store/vector.h"
+
+#include <algorithm>
+#include <cmath>
+#include <complex>
+#include <cstring>
+
+namespace qmpi {
+namespace {
+
+constexpr int most_chunk_bits = 16;
+constexpr int sample_block_bits = 12;
+
+}  // namespace
+
+template <class F>
+auto Vector::with(F&& visit) const {
+  if (single_) return visit(reinterpret_cast<std::complex<float>*>(amplitudes()), kernels<float>(isa_));
+  return visit(reinterpret_cast<std::complex<double>*>(amplitudes()), kernels<double>(isa_));
+}
+
+Vector::Vector(std::shared_ptr<Arena> arena, int bits, bool single_precision, int workers, Patience& patience)
+    : arena_(std::move(arena)), bits_(bits), workers_(workers), single_(single_precision), isa_(best_isa()),
+      bytes_(std::max<std::uint64_t>((single_precision ? 8ull : 16ull) << bits, 64)) {
+  arena_->charge(bytes_, bits);
+  try {
+    block_ = arena_->take(bytes_, 0, patience);
+  } catch (const Error&) {
+    arena_->refund(bytes_);
+    throw;
+  }
+}
+
+Vector::~Vector() {
+  if (arena_->forked()) return;
+  Patience patience;
+  arena_->give(block_, bytes_, patience);
+  arena_->refund(bytes_);
+}
+
+int Vector::chunk_bits() const { return std::min(bits_, most_chunk_bits); }
+
+Task Vector::task(Task::Kind kind) const {
+  Task task = task_on(here(), kind);
+  task.chunk_bits = chunk_bits();
+  task.chunks = Index{1} << (bits_ - task.chunk_bits);
+  return task;
+}
+
+void Vector::clear(bool first_is_one, Patience& patience) {
+  run_together(*arena_, task(Task::Kind::clear), patience);
+  if (first_is_one) with([](auto* psi, const auto&) { psi[0] = 1; });
+}
+
+Plan Vector::plan(const Circuit& circuit) const { return {plan_for(here(), circuit, workers_), circuit.layout()}; }
+
+void Vector::run(Plan& plan, Patience& patience) {
+  while (plan.next < plan.programs.size()) {
+    run_program(*arena_, here(), plan.programs[plan.next++], patience);
+    if (patience.gave_way()) patience.look_up();
+  }
+  plan.next = 0;
+}
+
+// What each chunk found, task.width numbers each, added up in the order of the chunks.
+std::vector<double> Vector::collect(Task task, Patience& patience) {
+  const std::size_t width = static_cast<std::size_t>(task.width), count = width * static_cast<std::size_t>(task.chunks);
+  const Lent lent(*arena_, count * sizeof(double), patience);
+  task.results = lent.offset();
+  if (task.chunks > 1) patience.give_way();
+  run_together(*arena_, task, patience);
+  const double* found = arena_->at<double>(lent.offset());
+  return {found, found + count};
+}
+
+Weights Vector::weights(Index mask, Patience& patience) {
+  Task task = this->task(Task::Kind::weights);
+  task.mask = mask;
+  task.width = 2;
+  Weights sum{0, 0};
+  const std::vector<double> found = collect(task, patience);
+  for (std::size_t k = 0; k < found.size(); k += 2) sum = {sum.zero + found[k], sum.one + found[k + 1]};
+  return sum;
+}
+
+void Vector::multiply(int bit, double zero, double one, Patience& patience) {
+  ProgramText text;
+  const Coefficient u[4] = {zero, 0.0, 0.0, one};
+  const std::int64_t matrix = text.append(u, 4);
+  Program& program = text.program();
+  program.tiled = false;
+  program.n = bits_;
+  program.chunks = Index{1} << (bits_ - chunk_bits());
+  program.direct = {};
+  program.direct.kind = DirectKind::single;
+  program.direct.targets[0] = bit;
+  program.direct.matrix = matrix;
+  run_program(*arena_, here(), text, patience);
+}
+
+std::vector<double> Vector::expectations(std::span<const PauliMasks> products, Patience& patience) {
+  std::vector<double> means(products.size());
+  std::vector<int> left;
+  const auto observations = with([&](auto* psi, const auto& kernel) {
+    using Real = typename std::remove_pointer_t<decltype(psi)>::value_type;
+    return make_observations<Real>(bits_, products, kernel.tile_shape(), best_tiling<Real>(), workers_, left);
+  });
+  for (const Observation& observation : observations) {
+    const Program& program = observation.text.program();
+    const Lent lent(*arena_, static_cast<std::uint64_t>(program.bytes), patience);
+    std::memcpy(arena_->at<char>(lent.offset()), &program, static_cast<std::size_t>(program.bytes));
+    Task task = this->task(Task::Kind::observe);
+    task.program = lent.offset();
+    task.chunks = program.chunks;
+    task.width = program.step_count;
+    const std::vector<double> found = collect(task, patience);
+    for (std::size_t k = 0; k < found.size(); ++k) means[observation.products[k % task.width]] += found[k];
+  }
+  for (const int k : left)  // more bits than a tile has
+    means[k] = with([&](auto* psi, const auto& kernel) { return kernel.expectation(psi, bits_, products[k].x, products[k].z, {}); });
+  return means;
+}
+
+std::vector<double> Vector::block_weights(int block_bits, Patience& patience) {
+  Task task = this->task(Task::Kind::weights);
+  task.chunk_bits = std::min(block_bits, bits_);
+  task.chunks = Index{1} << (bits_ - task.chunk_bits);
+  task.width = 2;
+  const std::vector<double> found = collect(task, patience);
+  std::vector<double> sums(found.size() / 2);
+  for (std::size_t k = 0; k < sums.size(); ++k) sums[k] = found[2 * k] + found[2 * k + 1];
+  return sums;
+}
+
+void Vector::sample(std::span<const double> targets, std::span<std::int64_t> indices, Patience& patience) {
+  const std::vector<double> sums = block_weights(sample_block_bits, patience);
+  const Index size = Index{1} << std::min(sample_block_bits, bits_);
+  with([&](auto* psi, const auto&) {
+    double before = 0;
+    std::size_t next = 0, block = 0;
+    std::int64_t last = 0;  // of weight above 0
+    for (; block < sums.size() && next < targets.size(); before += sums[block++]) {
+      if (targets[next] >= before + sums[block]) continue;
+      double reached = before;
+      const auto* from = psi + static_cast<Index>(block) * size;
+      for (Index i = 0; i < size && next < targets.size(); ++i) {
+        const double weight = std::norm(std::complex<double>(from[i]));
+        if (weight == 0) continue;
+        last = static_cast<Index>(block) * size + i;
+        for (reached += weight; next < targets.size() && targets[next] < reached; ++next) indices[next] = last;
+      }
+      // What rounding left over belongs to the last one.
+      for (; next < targets.size() && targets[next] < before + sums[block]; ++next) indices[next] = last;
+    }
+    for (; next < targets.size(); ++next) indices[next] = last;
+  });
+}
+
+std::vector<double> Vector::marginal(std::span<const int> bits, Patience& patience) {
+  if (bits.empty()) return {weights(0, patience).total()};
+  patience.give_way();
+  std::vector<double> sums(std::size_t{1} << bits.size());
+  with([&](auto* psi, const auto&) {
+    for (Index i = 0; i < Index{1} << bits_; ++i) {
+      std::size_t value = 0;
+      for (std::size_t k = 0; k < bits.size(); ++k) value |= static_cast<std::size_t>(i >> bits[k] & 1) << k;
+      sums[value] += std::norm(std::complex<double>(psi[i]));
+    }
+  });
+  return sums;
+}
+
+}  // namespace qmpi
