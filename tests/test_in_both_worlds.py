@@ -35,6 +35,15 @@ def test_the_laws_hold_on_threads(ranks: int, settings: dict[str, str]) -> None:
     all_pass(start([sys.executable, *PYTEST, "--threads", str(ranks), "tests/mpi"], DEFAULTS | settings, timeout_s=240))
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("ranks", "ranks_per_node"), [(2, 1), (4, 1), (4, 2)], ids=lambda number: str(number))
+def test_the_laws_of_state_vectors_hold_over_nodes(ranks: int, ranks_per_node: int) -> None:
+    settings = {"QMPI_RANKS_PER_NODE": str(ranks_per_node)}
+    all_pass(launch(ranks, [*WITH_MPI, "tests/mpi/test_statevector.py"], settings, timeout_s=100))
+    threads = [sys.executable, *PYTEST, "--threads", str(ranks), "tests/mpi/test_statevector.py"]
+    all_pass(start(threads, DEFAULTS | settings, timeout_s=100))
+
+
 def all_pass(run: Run) -> None:
     assert run.code == 0, run.tail()
     assert re.search(r"\b[1-9]\d* passed", run.output) and "skipped" not in run.output, run.tail()

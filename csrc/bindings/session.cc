@@ -249,6 +249,8 @@ void bind_session(nb::module_& m) {
       }, "source"_a, "context"_a, "tag"_a)
       .def("set_threads", [](PySession& s, int threads) { s.store().set_threads(threads); }, "threads"_a,
            "How many threads of this process, the caller among them, work on what is large.")
+      .def("set_planned_from", [](PySession& s, int qubits) { s.store().set_planned_from(qubits); }, "qubits"_a,
+           "Gates on components of at least so many qubits are planned together.")
       .def("hire", [](PySession& s) { return s.store().hire(); }, "Sees to it that these threads are there; how many they are.")
       .def_prop_ro("gate_counts", [](PySession& s) { return s.gate_counts; })
       .def_prop_ro("measurements", [](PySession& s) { return s.measurements; })

@@ -11,6 +11,7 @@
 #include <nanobind/stl/string_view.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
 #include <cmath>
 #include <string>
 #include <utility>
@@ -185,16 +186,18 @@ void bind_vector(nb::module_& m) {
       .def_prop_ro("amplitudes", [](nb::handle self) {
         Vector& vector = nb::cast<Vector&>(self);
         return vector.single_precision() ? view<float>(vector, self) : view<double>(vector, self);
-      }, "The amplitudes themselves.")
+      }, nb::for_getter(nb::sig("def amplitudes(self) -> NDArray[numpy.complex128] | NDArray[numpy.complex64]")), "The amplitudes themselves.")
       .def("clear", [](Vector& v, bool first_is_one) {
         Gil patience;
         v.clear(first_is_one, patience);
       }, "first_is_one"_a)
-      .def("plan", [](const Vector& v, const Circuit& circuit) {
+      .def("plan", [](const Vector& v, const Circuit& circuit, int tile_bits, int run_bits, int chunk_bits) {
+        if (std::min({tile_bits, run_bits, chunk_bits}) < 0 || std::max({tile_bits, run_bits, chunk_bits}) > most_tile_bits)
+          refuse("a tiling is made of bits from 0 to " + std::to_string(most_tile_bits));
         Gil patience;
         if (circuit.size() > 512) patience.give_way();
-        return v.plan(circuit);
-      }, "circuit"_a)
+        return v.plan(circuit, {tile_bits, run_bits, chunk_bits});
+      }, "circuit"_a, "tile_bits"_a = 0, "run_bits"_a = 0, "chunk_bits"_a = 0, "Bits that are 0 are chosen for this machine.")
       .def("run", [](Vector& v, Plan& plan) {
         Gil patience;
         v.run(plan, patience);

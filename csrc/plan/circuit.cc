@@ -136,7 +136,7 @@ bool Circuit::absorbed(int target, const Coefficient* u) {
     if (is(entries[1], 0) && is(entries[2], 0)) {  // nothing dense is left
       const Coefficient low = entries[0], high = entries[3];
       drop(last(target));
-      scalar_ *= low;
+      if (!is(low, 1)) scalar_ *= low;
       if (!is(high / low, 1)) diagonal({{bit(target), false, high / low}});
     }
     return true;

@@ -45,9 +45,9 @@ class ProgramText {
 
 // What fits this machine's caches, in bits of an index.
 struct Tiling {
-  int tile_bits;   // amplitudes that stay in the second-level cache
-  int run_bits;    // of neighbours in memory
-  int chunk_bits;  // that stay in the first-level cache
+  int tile_bits = 0;   // amplitudes that stay in the second-level cache
+  int run_bits = 0;    // of neighbours in memory
+  int chunk_bits = 0;  // that stay in the first-level cache
 };
 
 template <class Real>

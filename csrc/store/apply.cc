@@ -209,7 +209,7 @@ bool Store::merge_and(std::span<const QubitId> targets, const Effect& effect, Pa
   Locked locked(*this, gathered_, patience);
   if (gathered_.size() == 1 && locked.components().empty()) return false;
   Component& component = merge(locked, gathered_, patience);
-  if (deferring_ && component.qubits >= planned_from) {
+  if (deferring_ && component.qubits >= planned_from_) {
     defer(component, targets, effect);
     return true;
   }

@@ -9,7 +9,6 @@
 namespace qmpi {
 
 constexpr int long_kernel = 12;   // qubits from which a kernel may take longer than 20 us
-constexpr int planned_from = 13;  // qubits from which gates wait for others
 constexpr int shared_from = 18;   // qubits from which this rank's threads help
 constexpr double most_deferred = 0x1p33;  // amplitudes: a second or so of work, then an interrupt is heard again
 

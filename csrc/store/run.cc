@@ -6,8 +6,10 @@ namespace qmpi {
 namespace {
 
 template <class Real>
-std::vector<ProgramText> plan_in(const Amplitudes& amplitudes, const Circuit& circuit, int workers) {
-  static const Tiling tiling = best_tiling<Real>();
+std::vector<ProgramText> plan_in(const Amplitudes& amplitudes, const Circuit& circuit, int workers, Tiling wanted) {
+  static const Tiling best = best_tiling<Real>();
+  const auto either = [](int bits, int otherwise) { return bits > 0 ? bits : otherwise; };
+  const Tiling tiling{either(wanted.tile_bits, best.tile_bits), either(wanted.run_bits, best.run_bits), either(wanted.chunk_bits, best.chunk_bits)};
   return make_plan<Real>(circuit, kernels<Real>(amplitudes.isa).tile_shape(), tiling, workers);
 }
 
@@ -18,8 +20,8 @@ void run_here(Arena& arena, const Amplitudes& amplitudes, const Program& program
 
 }  // namespace
 
-std::vector<ProgramText> plan_for(const Amplitudes& amplitudes, const Circuit& circuit, int workers) {
-  return amplitudes.single_precision ? plan_in<float>(amplitudes, circuit, workers) : plan_in<double>(amplitudes, circuit, workers);
+std::vector<ProgramText> plan_for(const Amplitudes& amplitudes, const Circuit& circuit, int workers, Tiling wanted) {
+  return amplitudes.single_precision ? plan_in<float>(amplitudes, circuit, workers, wanted) : plan_in<double>(amplitudes, circuit, workers, wanted);
 }
 
 Task task_on(const Amplitudes& amplitudes, Task::Kind kind) {

@@ -31,8 +31,8 @@ class Lent {
   Block block_;
 };
 
-// Programs for these amplitudes, tiled for this machine; several workers may come.
-std::vector<ProgramText> plan_for(const Amplitudes& amplitudes, const Circuit& circuit, int workers);
+// Programs for these amplitudes, tiled for this machine, but for what `wanted` gives; several workers may come.
+std::vector<ProgramText> plan_for(const Amplitudes& amplitudes, const Circuit& circuit, int workers, Tiling wanted = {});
 void run_program(Arena& arena, const Amplitudes& amplitudes, const ProgramText& text, Patience& patience);
 // A task on the amplitudes, without chunks yet.
 Task task_on(const Amplitudes& amplitudes, Task::Kind kind);

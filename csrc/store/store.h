@@ -53,6 +53,8 @@ class Store {
 
   // How many threads of this process, the caller among them, work on large components and vectors.
   void set_threads(int threads) { threads_ = threads; }
+  // Gates on components of at least so many qubits are planned together.
+  void set_planned_from(int qubits) { planned_from_ = qubits; }
   int hire();  // sees to it that they are there; how many
 
   double probability(QubitId id, Patience& patience);  // P(1)
@@ -129,6 +131,7 @@ class Store {
   double deferred_work_ = 0;  // amplitudes that single passes would touch
   std::unique_ptr<Crew> crew_;
   int threads_ = 1;
+  int planned_from_ = 13;  // a plan costs as much as a few gates on so many qubits
 };
 
 }  // namespace qmpi

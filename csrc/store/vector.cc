@@ -52,7 +52,9 @@ void Vector::clear(bool first_is_one, Patience& patience) {
   if (first_is_one) with([](auto* psi, const auto&) { psi[0] = 1; });
 }
 
-Plan Vector::plan(const Circuit& circuit) const { return {plan_for(here(), circuit, workers_), circuit.layout()}; }
+Plan Vector::plan(const Circuit& circuit, Tiling wanted) const {
+  return {plan_for(here(), circuit, workers_, wanted), circuit.layout()};
+}
 
 void Vector::run(Plan& plan, Patience& patience) {
   while (plan.next < plan.programs.size()) {

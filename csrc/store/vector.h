@@ -34,7 +34,7 @@ class Vector {
   Isa isa() const { return isa_; }
 
   void clear(bool first_is_one, Patience& patience);
-  Plan plan(const Circuit& circuit) const;
+  Plan plan(const Circuit& circuit, Tiling wanted = {}) const;
   void run(Plan& plan, Patience& patience);
 
   // Of the parity of the bits in `mask`; not normalised.

@@ -83,13 +83,15 @@ def run_step(session: Session, qubits: tuple, oracle: Oracle, what, name, order,
 
 @pytest.mark.parametrize("isa", kernels.available())
 @pytest.mark.parametrize("single_precision", [False, True])
-def test_the_store_equals_a_dense_simulation(isa, single_precision, monkeypatch):
+@pytest.mark.parametrize("planned_from", [2, 13], ids=["gates are planned together", "gates run one by one"])
+def test_the_store_equals_a_dense_simulation(isa, single_precision, planned_from, monkeypatch):
     monkeypatch.setenv("QMPI_ISA", isa)
 
     @settings(max_examples=150, deadline=None, derandomize=True, database=None)
     @given(st.lists(step, max_size=25))
     def law(steps):
         session = Session(Arena.create(1, 1, False, single_precision, 1 << 24), 0)
+        session.set_planned_from(planned_from)
         qubits = session.alloc(QUBITS)
         oracle = Oracle()
         for k in range(QUBITS):

@@ -14,11 +14,11 @@ from tests.mpi.launch import launcher
 from tests.unbreakable.worlds import Job, start
 
 SOON_S = 3.0
-DYING = ["in a kernel", "asleep", "in a receive", "while all wait for it", "with messages on the way"]
+DYING = ["in a kernel", "as a helper", "asleep", "in a receive", "while all wait for it", "with messages on the way"]
 TWO = ["in a knot"]  # with one other rank
 ALONE = [f"alone it {does}" for does in ("polls", "applies gates", "measures", "allocates", "looks", "sends")]  # what the other rank does
 MOMENTS_S = [0.02, 0.05, 0.11, 0.19, 0.3, 0.45]
-PAUSED = ["in a kernel", "asleep", "in a receive", "at any moment"]
+PAUSED = ["in a kernel", "as a helper", "asleep", "in a receive", "at any moment"]
 
 
 @cache

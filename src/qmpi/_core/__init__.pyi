@@ -247,6 +247,9 @@ class Session:
         How many threads of this process, the caller among them, work on what is large.
         """
 
+    def set_planned_from(self, qubits: int) -> None:
+        """Gates on components of at least so many qubits are planned together."""
+
     def hire(self) -> int:
         """Sees to it that these threads are there; how many they are."""
 
@@ -409,12 +412,13 @@ class Vector:
     def offset(self) -> int: ...
 
     @property
-    def amplitudes(self) -> object:
+    def amplitudes(self) -> NDArray[numpy.complex128] | NDArray[numpy.complex64]:
         """The amplitudes themselves."""
 
     def clear(self, first_is_one: bool) -> None: ...
 
-    def plan(self, circuit: Circuit) -> Plan: ...
+    def plan(self, circuit: Circuit, tile_bits: int = 0, run_bits: int = 0, chunk_bits: int = 0) -> Plan:
+        """Bits that are 0 are chosen for this machine."""
 
     def run(self, plan: Plan) -> None:
         """Where an interrupt ends it, it goes on when it is run again."""

@@ -1,4 +1,4 @@
-"""Amplitudes change nodes: bits of the node's number trade places with bits of the index, several at once. Knows messages and arrays only."""
+"""Amplitudes change nodes: bits of the node's number trade places with bits of the index. Knows messages and arrays only."""
 
 from __future__ import annotations
 
@@ -63,7 +63,9 @@ def exchange(mpi: Any, ranks: Sequence[int], node: int, amplitudes: Amplitudes, 
 
 def _part(amplitudes: Amplitudes, fixed: dict[int, int]) -> Amplitudes:
     """A view of the amplitudes whose index has these values at these bits."""
-    shape, choice, above = [], [], len(amplitudes).bit_length() - 1
+    shape: list[int] = []
+    choice: list[slice | int] = []
+    above = len(amplitudes).bit_length() - 1
     for b in sorted(fixed, reverse=True):
         shape += [1 << (above - b - 1), 2]
         choice += [slice(None), fixed[b]]

@@ -14,14 +14,14 @@ from .._core import VERSION
 from ..errors import QMPIError
 
 if TYPE_CHECKING:
-    from .statevector import StateVector
+    from .shares import Shares
 
 FORMAT = 1
 _CHUNK = 2**16  # amplitudes under one checksum
 _PIECE = 2**22  # amplitudes read or written at once
 
 
-def save(path: str | Path, state: StateVector) -> None:
+def save(path: str | Path, state: Shares) -> None:
     """Writes beside the file and then in its place; the nodes one after the other. Qubit k must be at bit k."""
     h5py = _h5py()
     path = Path(path)
@@ -36,10 +36,10 @@ def save(path: str | Path, state: StateVector) -> None:
             file.create_dataset("amplitudes", (size,), state.dtype, chunks=(min(_CHUNK, size),), fletcher32=True)
 
     def write() -> None:
-        share = state._share
+        share = state.amplitudes
         assert share is not None
         with h5py.File(unfinished, "r+") as file:
-            begin = state._node << state._local_bits
+            begin = state.node << state.local_bits
             for k in range(0, len(share), _PIECE):
                 piece = share[k : k + _PIECE]
                 file["amplitudes"][begin + k : begin + k + len(piece)] = piece
@@ -47,7 +47,7 @@ def save(path: str | Path, state: StateVector) -> None:
     _node_after_node(state, create, write, f"cannot write {path}", lambda: os.replace(unfinished, path))
 
 
-def check(path: str | Path, state: StateVector) -> None:
+def check(path: str | Path, state: Shares) -> None:
     """Reads all of the file once, so that a damaged one is refused before anything is touched."""
     h5py = _h5py()
 
@@ -68,15 +68,15 @@ def check(path: str | Path, state: StateVector) -> None:
     _node_after_node(state, read, None, f"cannot read {path}", None)
 
 
-def load(path: str | Path, state: StateVector) -> None:
+def load(path: str | Path, state: Shares) -> None:
     """Reads this node's share; the file has been checked."""
     h5py = _h5py()
 
     def read() -> None:
-        share = state._share
+        share = state.amplitudes
         assert share is not None
         with h5py.File(path, "r") as file:
-            begin = state._node << state._local_bits
+            begin = state.node << state.local_bits
             for k in range(0, len(share), _PIECE):
                 share[k : k + _PIECE] = file["amplitudes"][begin + k : begin + min(k + _PIECE, len(share))]
 
@@ -84,27 +84,27 @@ def load(path: str | Path, state: StateVector) -> None:
 
 
 def _node_after_node(
-    state: StateVector, first: Callable[[], None] | None, each: Callable[[], None] | None, what: str, last: Callable[[], None] | None
+    state: Shares, first: Callable[[], None] | None, each: Callable[[], None] | None, what: str, last: Callable[[], None] | None
 ) -> None:
     """Steps that all ranks wait for, and in whose failure all fail: `first` and `last` by rank 0, `each` by the nodes' leaders in turn."""
     steps: list[tuple[int, Callable[[], None]]] = []
     if first is not None:
         steps.append((0, first))
     if each is not None:
-        steps += [(leader, each) for leader in state._nodes.leaders]
+        steps += [(leader, each) for leader in state.nodes.leaders]
     if last is not None:
         steps.append((0, last))
     for rank, step in steps:
 
         def make(rank: int = rank, step: Callable[[], None] = step) -> bytes:
-            if state._comm.rank == rank:
+            if state.comm.rank == rank:
                 try:
                     step()
                 except (OSError, KeyError, ValueError) as error:
                     raise QMPIError(f"{what}: {error}") from error
             return b""
 
-        state._gather(make)
+        state.gather(make)
 
 
 def _h5py() -> Any:

@@ -14,6 +14,11 @@ _REFUSED = {"measure", "reset", "initialize", "if_else", "while_loop", "for_loop
 Triple = tuple[str, tuple[int, ...], tuple[Any, ...]]
 
 
+def is_circuit(gates: Any) -> bool:
+    """Whether it is a circuit of Qiskit's."""
+    return type(gates).__module__.partition(".")[0] == "qiskit" or all(hasattr(gates, name) for name in ("data", "qubits", "global_phase"))
+
+
 def triples(circuit: Any, num_qubits: int) -> list[Triple]:
     """The gates of a circuit; what the gate table lacks is taken apart as its definition says.
 

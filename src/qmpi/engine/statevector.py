@@ -1,14 +1,12 @@
 """The state vector: one register, the same calls on every rank, for HPC codes and scaling benchmarks.
 
-The ranks of a node share one array and the work on it: the first of them plans and runs, the others wait inside qmpi and so help. Nodes
-hold a share each and exchange amplitudes only where a gate mixes a bit of the node's number. Knows neither kernels nor tiles.
+What the calls mean for qubits; how ranks and nodes act on the amplitudes together is shares.py's.
 """
 
 from __future__ import annotations
 
 import math
-import zlib
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -16,34 +14,18 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
-from .._core import Circuit, Gates, Plan, Vector, parse_gates, vector_draws
-from ..errors import Closed, InvalidArgument, MismatchedCollective, QMPIError, StateTooLarge
-from .exchange import Amplitudes, Traffic, exchange
+from .._core import Vector, parse_gates, vector_draws
+from ..errors import InvalidArgument
+from . import files, from_qiskit
+from .exchange import Traffic
 from .gate_methods import GateMethods
-from .nodes import Nodes
+from .shares import Compiled, Shares
 
 Triples = Iterable[tuple[str, Sequence[int], Sequence[Any]]]
 
 MOST_QUBITS = 48
 _NEGLIGIBLE = {np.dtype(np.complex128): 1e-24, np.dtype(np.complex64): 1e-12}  # weight that only rounding can have left
 _created: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # state vectors so far, by group
-
-
-class Compiled:
-    """A checked list of gates, and its plan once it has run.
-
-    Attributes:
-        gates: the list.
-    """
-
-    def __init__(self, gates: Gates) -> None:
-        """As `StateVector.compile` makes it."""
-        self.gates = gates
-        self.plans: dict[tuple[Any, ...], Plan] = {}
-
-    def __len__(self) -> int:
-        """The number of gates."""
-        return len(self.gates)
 
 
 class StateVector(GateMethods):
@@ -55,7 +37,6 @@ class StateVector(GateMethods):
     Attributes:
         num_qubits: n.
         dtype: complex128 or complex64.
-        traffic: what this rank's node has sent to others: `exchanges`, `messages`, `bytes`.
     """
 
     def __init__(self, comm: Any, num_qubits: int, dtype: DTypeLike = np.complex128, device: str = "cpu") -> None:
@@ -82,48 +63,17 @@ class StateVector(GateMethods):
             raise InvalidArgument(f"dtype must be complex128 or complex64, not {dtype!r}")
         if device != "cpu":
             raise InvalidArgument(f"device must be 'cpu', not {device!r}: other devices are not supported yet")
-        universe = comm._session.universe
         self.num_qubits = num_qubits
-        self.traffic = Traffic()
-        self._comm = comm
-        self._nodes = Nodes.of(comm.size)
-        self._node, place = divmod(comm.rank, self._nodes.ranks_each)
-        self._local_bits = num_qubits - self._nodes.bits
-        if self._local_bits < 1:
-            raise InvalidArgument(f"{num_qubits} qubits cannot be spread over {self._nodes.count} nodes: at least one must stay on each")
-        self._seed = universe.arena.seed
+        self._shares = Shares(comm, num_qubits, self.dtype)
+        self._seed = comm._session.universe.arena.seed
         number = _created[comm._group] = _created.get(comm._group, -1) + 1
         self._key = comm._context << 16 | number
         self._draws = 0
-        self._vector: Vector | None = None
-        self._mpi = comm.mpi.Dup() if self._nodes.count > 1 else None
-        self._running: Plan | None = None
-        self._broken = ""
-        self._count = 0  # gates so far, which all ranks must agree on
-        self._closed = False
 
-        workers = comm._session.core.hire() * self._nodes.ranks_each
-
-        def take() -> bytes:
-            self._refuse_what_does_not_fit(universe.arena)
-            if place == 0:
-                self._vector = Vector(universe.arena, self._local_bits, self.dtype == np.complex64, workers)
-            return b""
-
-        self._gather(take)
-        self.reset()
-
-    def _refuse_what_does_not_fit(self, arena: Any) -> None:
-        """All nodes of one machine take their shares from one budget."""
-        allowed, used = arena.memory, arena.statistics()["bytes"]
-        each = self.dtype.itemsize << self._local_bits
-        if each * self._nodes.count <= allowed - used:
-            return
-        most = int(math.log2(max(allowed - used, 1) // self.dtype.itemsize)) if allowed - used >= self.dtype.itemsize else 0
-        raise StateTooLarge(
-            f"{self.num_qubits} qubits of {self.dtype} need {_size(each)} on each of {self._nodes.count} node(s), {_size(each * self._nodes.count)} in "
-            f"all; {_size(allowed)} are allowed (QMPI_MEMORY) and {_size(used)} of them taken: {most} qubits would fit"
-        )
+    @property
+    def traffic(self) -> Traffic:
+        """What this rank's node has sent to others: exchanges, messages, bytes."""
+        return self._shares.traffic
 
     # --- gates -----------------------------------------------------------------------------------------------------------------------
 
@@ -142,10 +92,8 @@ class StateVector(GateMethods):
             InvalidArgument: a gate that cannot be; the message says what is wrong with it.
             NotUnitary: a matrix that is not unitary.
         """
-        if hasattr(gates, "data") and hasattr(gates, "qubits"):
-            from .from_qiskit import triples
-
-            gates = triples(gates, self.num_qubits)
+        if from_qiskit.is_circuit(gates):
+            gates = from_qiskit.triples(gates, self.num_qubits)
         return Compiled(parse_gates(self.num_qubits, gates))
 
     def apply(self, gates: Triples | Compiled | Any) -> None:
@@ -160,64 +108,32 @@ class StateVector(GateMethods):
             InvalidArgument: a gate that cannot be, or one that mixes more qubits than a node has bits.
             NotUnitary: a matrix that is not unitary.
         """
-        self._refuse_if_unusable()
-        compiled = gates if isinstance(gates, Compiled) else self.compile(gates)
-        if compiled.gates.n != self.num_qubits:
-            raise InvalidArgument(f"the gates were compiled for {compiled.gates.n} qubits, the state has {self.num_qubits}")
-        self._count += len(compiled)
-        if compiled is gates and self._circuit.empty and self._nodes.count == 1 and self._running is None:
-            return self._run_compiled(compiled)
-        self._circuit.add(compiled.gates)
-        if len(self._circuit) >= _BUFFERED:
-            self.flush()
-
-    def _run_compiled(self, compiled: Compiled) -> None:
-        layout = tuple(self._circuit.layout)
-        circuit = Circuit(self.num_qubits, list(layout))
-        key = (layout, self.dtype, self._comm.size)
-        plan = compiled.plans.get(key)
-        if plan is None or self._vector is None:
-            circuit.add(compiled.gates)
-        if self._vector is not None and plan is None:
-            plan = compiled.plans[key] = self._vector.plan(circuit)
-        self._running = plan
-        self._circuit = Circuit(self.num_qubits, plan.layout if plan is not None else circuit.layout)
-        self._together(lambda vector: None)
+        if not isinstance(gates, Compiled):
+            return self._shares.add(self.compile(gates))
+        if gates.gates.n != self.num_qubits:
+            raise InvalidArgument(f"the gates were compiled for {gates.gates.n} qubits, the state has {self.num_qubits}")
+        self._shares.run(gates)
 
     def flush(self) -> None:
         """Completes what is pending.
 
         **Collective.**
         """
-        self._refuse_if_unusable()
-        self._together(lambda vector: None)
+        self._shares.flush()
 
     def restore_order(self) -> None:
         """Brings qubit k to bit k of the index in memory, where exchanges of qubits have only changed labels.
 
         **Collective.**
         """
-        self._refuse_if_unusable()
-        if self._nodes.count == 1:
-            self._circuit.restore_order()
-            return self.flush()
-        self.flush()
-        self._together(lambda vector: self._restore_places(vector))
-        self._circuit = Circuit(self.num_qubits, list(range(self.num_qubits)))
+        self._shares.restore_order()
 
     def reset(self) -> None:
         """Makes it |0…0⟩ again; gates that are pending are dropped.
 
         **Collective.**
         """
-        if self._closed:
-            self._refuse_if_unusable()
-        self._circuit = Circuit(self.num_qubits, list(range(self.num_qubits)))
-        self._place = list(range(self.num_qubits))  # of each bit; from _local_bits on: bits of the node's number
-        self._fresh = True
-        self._running = None
-        self._broken = ""
-        self._together(lambda vector: vector.clear(self._node == 0))
+        self._shares.reset()
 
     # --- what is measured ------------------------------------------------------------------------------------------------------------
 
@@ -235,25 +151,24 @@ class StateVector(GateMethods):
         Raises:
             InvalidArgument: no such qubit.
         """
-        bit = self._bit(qubit)
-        weights = self._sum(lambda vector: self._weights(vector, self._place[bit]), 2)
-        draw = float(vector_draws(self._seed, self._key, self._next_draw(), 1)[0])
+        bit, shares = self._bit(qubit), self._shares
+        weights = shares.sum(lambda vector: self._weights(vector, shares.place(bit)), np.float64)
         total = weights.sum()
-        value = int(draw * total < weights[1])
+        value = int(self._draw(1)[0] * total < weights[1])
         if weights[value] <= _NEGLIGIBLE[self.dtype] * total:
             value = 1 - value
         scale = 1 / math.sqrt(weights[value])
 
         def keep(vector: Vector) -> None:
-            place = self._place[bit]
-            if place < self._local_bits:
+            place = shares.place(bit)
+            if place < shares.local_bits:
                 vector.multiply(place, 0 if value else scale, scale if value else 0)
-            elif self._node >> (place - self._local_bits) & 1 == value:
+            elif shares.node >> (place - shares.local_bits) & 1 == value:
                 vector.multiply(0, scale, scale)
             else:
                 vector.clear(False)
 
-        self._together(keep)
+        shares.together(keep)
         return value
 
     def sample(self, shots: int) -> NDArray[np.uint64]:
@@ -273,19 +188,19 @@ class StateVector(GateMethods):
         if not isinstance(shots, int | np.integer) or shots < 1:
             raise InvalidArgument(f"sample takes a positive number of shots, not {shots!r}")
         self.restore_order()
-        node_weights = self._rows(lambda vector: np.array(vector.weights(0)).sum())
-        ends = np.cumsum(node_weights)
-        draws = vector_draws(self._seed, self._key, self._next_draw(), int(shots)) * ends[-1]
-        owner = np.minimum(np.searchsorted(ends, draws, side="right"), np.flatnonzero(node_weights)[-1])
-        order = np.argsort(draws, kind="stable")
-        order = order[np.argsort(owner[order], kind="stable")]
+        shares = self._shares
+        weights = np.concatenate(shares.arrays(lambda vector: np.array([sum(vector.weights(0))]), np.float64))
+        ends = np.cumsum(weights)
+        draws = self._draw(int(shots)) * ends[-1]
+        owner = np.minimum(np.searchsorted(ends, draws, side="right"), np.flatnonzero(weights)[-1])
+        order = np.lexsort((draws, owner))
 
         def drawn(vector: Vector) -> NDArray[np.int64]:
-            mine = draws[order[owner[order] == self._node]] - (ends[self._node] - node_weights[self._node])
-            return vector.sample(np.ascontiguousarray(mine)) | self._node << self._local_bits
+            mine = draws[order[owner[order] == shares.node]] - (ends[shares.node] - weights[shares.node])
+            return np.asarray(vector.sample(np.ascontiguousarray(mine)) | shares.node << shares.local_bits, np.int64)
 
         outcomes = np.empty(int(shots), np.uint64)
-        outcomes[order] = np.concatenate(self._leaders(drawn, np.int64)).astype(np.uint64)
+        outcomes[order] = np.concatenate(shares.arrays(drawn, np.int64)).astype(np.uint64)
         return outcomes
 
     def probabilities(self, qubits: Sequence[int]) -> NDArray[np.float64]:
@@ -306,22 +221,24 @@ class StateVector(GateMethods):
         if len(set(bits)) < len(bits):
             raise InvalidArgument(f"probabilities needs different qubits, not {list(qubits)}")
 
+        shares = self._shares
+
         def marginal(vector: Vector) -> NDArray[np.float64]:
-            places = [self._place[bit] for bit in bits]
-            local = [k for k, place in enumerate(places) if place < self._local_bits]
+            places = [shares.place(bit) for bit in bits]
+            local = [k for k, place in enumerate(places) if place < shares.local_bits]
             sums = vector.marginal([places[k] for k in local])
             index = np.zeros(len(sums), np.int64)
             for j, k in enumerate(local):
                 index |= (np.arange(len(sums)) >> j & 1) << k
             for k, place in enumerate(places):
-                if place >= self._local_bits:
-                    index |= (self._node >> (place - self._local_bits) & 1) << k
+                if place >= shares.local_bits:
+                    index |= (shares.node >> (place - shares.local_bits) & 1) << k
             whole = np.zeros(1 << len(bits))
             whole[index] = sums
             return whole
 
-        sums = self._sum(marginal, 1 << len(bits))
-        return sums / sums.sum()
+        sums = shares.sum(marginal, np.float64)
+        return np.asarray(sums / sums.sum())
 
     def amplitudes(self, indices: ArrayLike) -> NDArray[np.complex128]:
         """Some amplitudes. A window: no physical machine has it.
@@ -342,18 +259,18 @@ class StateVector(GateMethods):
             raise InvalidArgument(f"amplitudes takes whole numbers from 0 to 2^{self.num_qubits} - 1")
         flat = wanted.reshape(-1).astype(np.int64)
         self.flush()
-        layout = self._circuit.layout
+        shares = self._shares
 
         def mine(vector: Vector) -> NDArray[np.complex128]:
-            place = np.zeros(flat.shape, np.int64)
-            for qubit in range(self.num_qubits):
-                place |= (flat >> qubit & 1) << self._place[layout[qubit]]
-            here = place >> self._local_bits == self._node
+            index = np.zeros(flat.shape, np.int64)
+            for qubit, bit in enumerate(shares.layout):
+                index |= (flat >> qubit & 1) << shares.place(bit)
+            here = index >> shares.local_bits == shares.node
             found = np.zeros(flat.shape, np.complex128)
-            found[here] = vector.amplitudes[place[here] & (1 << self._local_bits) - 1]
+            found[here] = vector.amplitudes[index[here] & (1 << shares.local_bits) - 1]
             return found
 
-        return self._sum(mine, flat.size, np.complex128).reshape(wanted.shape)
+        return np.array(shares.sum(mine, np.complex128).reshape(wanted.shape))
 
     def expectation(self, paulis: str | Sequence[str], coefficients: ArrayLike | None = None) -> float:
         """Mean of a sum of products of Pauli operators.
@@ -378,22 +295,21 @@ class StateVector(GateMethods):
         if factors.shape != (len(strings),):
             raise InvalidArgument(f"expectation takes one coefficient for each of {len(strings)} strings, not shape {factors.shape}")
         self.flush()
-        layout = self._circuit.layout
-        masks = [[sum(1 << layout[k] for k, letter in enumerate(s) if letter in both) for both in ("XY", "YZ")] for s in strings]
-        self._refuse_wide(max((x.bit_count() for x, _ in masks), default=0), "a product of Pauli operators")
+        shares, layout = self._shares, self._shares.layout
+        masks = [tuple(sum(1 << layout[k] for k, letter in enumerate(s) if letter in both) for both in ("XY", "YZ")) for s in strings]
+        shares.refuse_wide(max((x.bit_count() for x, _ in masks), default=0), "a product of Pauli operators")
         means = np.zeros(len(strings))
         left = list(range(len(strings)))
         while left:
-            first = masks[left[0]][0]
-            self._together(lambda vector, first=first: self._bring_here(vector, first))
-            places = self._rows(lambda vector: np.array([self._place[bit] for bit in range(self.num_qubits)], np.int64), np.int64)[
-                : self.num_qubits
-            ]
-            local = sum(1 << bit for bit in range(self.num_qubits) if places[bit] < self._local_bits)
-            now = [k for k in left if masks[k][0] & ~local == 0]
+            local = shares.bring_here(masks[left[0]][0])
+            now = [masks[k] for k in left if not masks[k][0] & ~local]
+
+            def observed(vector: Vector, now: list[tuple[int, ...]] = now) -> NDArray[np.float64]:
+                return self._observe(vector, now)
+
+            means[[k for k in left if not masks[k][0] & ~local]] = shares.sum(observed, np.float64)
             left = [k for k in left if masks[k][0] & ~local]
-            means[now] = self._sum(lambda vector, now=now: self._observe(vector, [masks[k] for k in now]), len(now))
-        return float(factors @ means) / float(self._squared_norm())
+        return float(factors @ means) / self._squared_norm()
 
     def norm(self) -> float:
         """√⟨ψ|ψ⟩: 1 but for rounding.
@@ -413,20 +329,20 @@ class StateVector(GateMethods):
         Raises:
             InvalidArgument: another number of qubits or of nodes.
         """
-        if other.num_qubits != self.num_qubits or other._nodes != self._nodes:
+        if other.num_qubits != self.num_qubits or other._shares.nodes != self._shares.nodes:
             raise InvalidArgument("fidelity compares state vectors of equally many qubits over the same nodes")
         self.restore_order()
         other.restore_order()
 
         def product(vector: Vector) -> NDArray[np.complex128]:
-            assert other._vector is not None
-            total, step = 0j, 1 << 20
-            for begin in range(0, 1 << self._local_bits, step):
-                a, b = (v.amplitudes[begin : begin + step] for v in (vector, other._vector))
-                total += np.vdot(a, b) if a.dtype == b.dtype == np.complex128 else np.vdot(a.astype(np.complex128), b.astype(np.complex128))
+            theirs, total, step = other._shares.amplitudes, 0j, 1 << 20
+            assert theirs is not None
+            for begin in range(0, len(theirs), step):
+                a, b = (share[begin : begin + step].astype(np.complex128, copy=False) for share in (vector.amplitudes, theirs))
+                total += complex(np.vdot(a, b))
             return np.array([total])
 
-        return float(abs(self._sum(product, 1, np.complex128)[0]) ** 2 / (self._squared_norm() * other._squared_norm()))
+        return float(abs(self._shares.sum(product, np.complex128)[0]) ** 2 / (self._squared_norm() * other._squared_norm()))
 
     # --- files -----------------------------------------------------------------------------------------------------------------------
 
@@ -441,10 +357,8 @@ class StateVector(GateMethods):
         Raises:
             QMPIError: the file cannot be written; what stood there before is still there.
         """
-        from . import files
-
         self.restore_order()
-        files.save(path, self)
+        files.save(path, self._shares)
 
     def load(self, path: str | Path) -> None:
         """Reads a state that `save` wrote, by however many nodes. If it cannot be read, nothing is touched.
@@ -457,13 +371,10 @@ class StateVector(GateMethods):
         Raises:
             QMPIError: not such a file, damaged, or of another number of qubits.
         """
-        from . import files
-
         self.flush()
-        files.check(path, self)
-        self.reset()
-        self._fresh = False
-        files.load(path, self)
+        files.check(path, self._shares)
+        self.restore_order()
+        files.load(path, self._shares)
 
     # --- the end ---------------------------------------------------------------------------------------------------------------------
 
@@ -472,10 +383,7 @@ class StateVector(GateMethods):
 
         **Collective.**
         """
-        if self._closed:
-            return
-        self._closed = True
-        self._vector = None
+        self._shares.close()
 
     def __enter__(self) -> StateVector:
         """The state vector itself."""
@@ -487,167 +395,33 @@ class StateVector(GateMethods):
 
     def __repr__(self) -> str:
         """As `<qmpi.StateVector of 24 qubits, complex128, 1 node(s)>`."""
-        return f"<qmpi.StateVector of {self.num_qubits} qubits, {self.dtype}, {self._nodes.count} node(s)>"
+        return f"<qmpi.StateVector of {self.num_qubits} qubits, {self.dtype}, {self._shares.nodes.count} node(s)>"
 
     # --- inside ----------------------------------------------------------------------------------------------------------------------
 
-    def _refuse_if_unusable(self) -> None:
-        if self._closed:
-            raise Closed("the state vector has been closed")
-        if self._broken:
-            raise QMPIError(f"the state was lost: {self._broken}; reset() starts anew")
-
-    def _refuse_wide(self, bits: int, what: str) -> None:
-        if bits > self._local_bits:
-            raise InvalidArgument(
-                f"{what} mixes {bits} qubits, but a node has only {self._local_bits} of the {self.num_qubits}: use fewer nodes"
-            )
-
     def _bit(self, qubit: int) -> int:
-        self._refuse_if_unusable()
         if not isinstance(qubit, int | np.integer) or not 0 <= qubit < self.num_qubits:
             raise InvalidArgument(f"qubit {qubit!r} is not one of 0 … {self.num_qubits - 1}")
         self.flush()
-        return self._circuit.layout[qubit]
+        return self._shares.layout[qubit]
 
-    def _next_draw(self) -> int:
+    def _draw(self, count: int) -> NDArray[np.float64]:
         self._draws += 1
-        return self._draws
+        self._shares.note_draw()
+        return np.array(vector_draws(self._seed, self._key, self._draws, count))
 
-    def _gather(self, make: Callable[[], bytes]) -> list[bytes]:
-        """Everybody's bytes; whoever has nothing to do waits inside qmpi, and helps."""
-        return [make()] if self._comm.size == 1 else self._comm._group.gather_or_raise(make)
-
-    def _together(self, act: Callable[[Vector], Any]) -> list[bytes]:
-        """Completes what is pending, then acts on each node's vector; what that returns, of the leaders."""
-        self._refuse_if_unusable()
-        checked = zlib.crc32(repr((self._count, self._draws)).encode()).to_bytes(4, "little")
-
-        def work() -> bytes:
-            if self._vector is None:
-                return checked
-            self._complete(self._vector)
-            result = act(self._vector)
-            return checked + (b"" if result is None else np.ascontiguousarray(result).tobytes())
-
-        wide = self._circuit.widest if self._nodes.count > 1 else 0
-        if wide > self._local_bits:
-            self._circuit = Circuit(self.num_qubits, list(range(self.num_qubits)))
-            self._broken = "a gate was too wide"
-            self._refuse_wide(wide, "a gate")
-        rows = self._gather(work)
-        self._circuit = Circuit(self.num_qubits, self._circuit.layout) if not self._circuit.empty else self._circuit
-        if any(row[:4] != checked for row in rows):
-            raise MismatchedCollective("the ranks have applied different numbers of gates to the state vector")
-        return [rows[leader][4:] for leader in self._nodes.leaders]
-
-    def _complete(self, vector: Vector) -> None:
-        if self._running is not None:
-            vector.run(self._running)
-            self._running = None
-        if self._circuit.empty:
-            return
-        if self._nodes.count == 1:
-            self._running = vector.plan(self._circuit)
-            self._circuit = Circuit(self.num_qubits, self._circuit.layout)
-            vector.run(self._running)
-            self._running = None
-        else:
-            self._run_segments(vector, self._circuit)
-        self._fresh = False
-
-    def _run_segments(self, vector: Vector, circuit: Circuit) -> None:
-        now = sum(1 << bit for bit in range(self.num_qubits) if self._place[bit] >= self._local_bits)
-        self._broken = "it was interrupted between two nodes"
-        scalar = circuit.scalar
-        for wanted, actions in circuit.segments(now, self._fresh):
-            if self._fresh:  # all amplitudes but the first are 0: wherever the bits are
-                others = iter(bit for bit in range(self.num_qubits) if not wanted >> bit & 1)
-                there = iter(bit for bit in range(self.num_qubits) if wanted >> bit & 1)
-                for place in range(self.num_qubits):
-                    self._place[next(others if place < self._local_bits else there)] = place
-                self._fresh = False
-            self._exchange(vector, wanted)
-            local = circuit.localised(actions, self._place, self._local_bits, self._node, scalar)
-            vector.run(vector.plan(local))
-            scalar = 1
-        self._broken = ""
-
-    def _exchange(self, vector: Vector, wanted: int) -> None:
-        """Makes these bits global, and the others local."""
-        leaving = [bit for bit in range(self.num_qubits) if wanted >> bit & 1 and self._place[bit] < self._local_bits]
-        coming = [bit for bit in range(self.num_qubits) if not wanted >> bit & 1 and self._place[bit] >= self._local_bits]
-        self._trade(vector, list(zip(coming, leaving, strict=True)))
-
-    def _trade(self, vector: Vector, pairs: list[tuple[int, int]]) -> None:
-        """For each pair of bits, a global and a local one, the two change places."""
-        if not pairs:
-            return
-        places = [(self._place[a] - self._local_bits, self._place[b]) for a, b in pairs]
-        exchange(self._mpi, self._nodes.leaders, self._node, vector.amplitudes, places, self.traffic)
-        for a, b in pairs:
-            self._place[a], self._place[b] = self._place[b], self._place[a]
-
-    def _bring_here(self, vector: Vector, bits: int) -> None:
-        """Makes these bits local."""
-        now = [bit for bit in range(self.num_qubits) if self._place[bit] >= self._local_bits]
-        coming = [bit for bit in now if bits >> bit & 1]
-        free = [bit for bit in range(self.num_qubits) if self._place[bit] < self._local_bits and not bits >> bit & 1]
-        self._trade(vector, list(zip(coming, sorted(free, key=lambda bit: -self._place[bit]), strict=False)))
-
-    def _restore_places(self, vector: Vector) -> None:
-        """Qubit k to place k."""
-        layout = self._circuit.layout
-        for place in range(self._local_bits, self.num_qubits):
-            bit = layout[place]
-            if self._place[bit] == place:
-                continue
-            if self._place[bit] >= self._local_bits:  # over a local place that no global qubit wants
-                free = next(b for b in range(self.num_qubits) if self._place[b] < self._local_bits and b not in layout[self._local_bits :])
-                self._trade(vector, [(bit, free)])
-            there = self._place.index(place)
-            self._trade(vector, [(there, bit)])
-        local = Circuit(self._local_bits, [self._place[layout[qubit]] for qubit in range(self._local_bits)])
-        local.restore_order()
-        vector.run(vector.plan(local))
-        self._place = list(range(self.num_qubits))
-
-    def _observe(self, vector: Vector, masks: list[list[int]]) -> NDArray[np.float64]:
-        placed = [[sum(1 << self._place[bit] for bit in range(self.num_qubits) if mask >> bit & 1) for mask in pair] for pair in masks]
-        inside = (1 << self._local_bits) - 1
+    def _observe(self, vector: Vector, masks: list[tuple[int, ...]]) -> NDArray[np.float64]:
+        shares, inside = self._shares, (1 << self._shares.local_bits) - 1
+        placed = [[sum(1 << shares.place(bit) for bit in range(self.num_qubits) if mask >> bit & 1) for mask in pair] for pair in masks]
         means = np.array(vector.expectations([(x & inside, z & inside) for x, z in placed]))
-        return means * [1 - 2 * ((z >> self._local_bits & self._node).bit_count() & 1) for _, z in placed]
+        return np.asarray(means * [1 - 2 * ((z >> shares.local_bits & shares.node).bit_count() & 1) for _, z in placed])
 
     def _weights(self, vector: Vector, place: int) -> NDArray[np.float64]:
-        if place < self._local_bits:
+        if place < self._shares.local_bits:
             return np.array(vector.weights(1 << place))
+        mine = self._shares.node >> (place - self._shares.local_bits) & 1
         total = sum(vector.weights(0))
-        return np.array([total, 0.0][:: -1 if self._node >> (place - self._local_bits) & 1 else 1])
+        return np.array([0.0, total] if mine else [total, 0.0])
 
     def _squared_norm(self) -> float:
-        return float(self._sum(lambda vector: np.array([sum(vector.weights(0))]), 1)[0])
-
-    def _leaders(self, act: Callable[[Vector], Any], dtype: DTypeLike = np.float64) -> list[NDArray[Any]]:
-        return [np.frombuffer(row, dtype) for row in self._together(act)]
-
-    def _rows(self, act: Callable[[Vector], Any], dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        return np.concatenate(self._leaders(act, dtype))
-
-    def _sum(self, act: Callable[[Vector], Any], count: int, dtype: DTypeLike = np.float64) -> NDArray[Any]:
-        return np.sum(self._rows(act, dtype).reshape(-1, count), axis=0) if count else np.zeros(0, dtype)
-
-    @property
-    def _share(self) -> Amplitudes | None:
-        """This node's amplitudes, on its leader."""
-        return None if self._vector is None else self._vector.amplitudes
-
-
-_BUFFERED = 8192  # gates, or what they were merged to
-
-
-def _size(bytes_: float) -> str:
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if bytes_ < 1024:
-            return f"{bytes_:.4g} {unit}"
-        bytes_ /= 1024
-    return f"{bytes_:.4g} TiB"
+        return float(self._shares.sum(lambda vector: np.array([sum(vector.weights(0))]), np.float64)[0])

@@ -361,6 +361,7 @@ def _width(qubits: "Qubits") -> int:
 
 
 def unitary_array(matrix: "ArrayLike", width: int) -> NDArray[np.complex128]:
+    """The matrix as an array, if it is unitary on so many qubits; also called from the core."""
     if not 1 <= width <= LARGEST_UNITARY:
         raise InvalidArgument(f"unitary: {width} qubits; give 1 to {LARGEST_UNITARY}")
     try:

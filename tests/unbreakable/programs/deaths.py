@@ -59,6 +59,29 @@ def in_a_kernel() -> dict[int, Callable[[], Any]]:
     return {1: lambda: for_long(lambda: qmpi.probability(shared[0])), 2: lambda: comm.recv(source=0), 3: lambda: for_long(computes)}
 
 
+def as_a_helper() -> dict[int, Callable[[], Any]]:
+    """It waits, and therefore takes chunks of another rank's large kernels."""
+    if rank == 1:
+        big = comm.alloc(23)
+        qmpi.h(big)
+        for k in range(22):
+            qmpi.cx(big[k], big[k + 1])
+    if rank == 0:
+
+        def receives() -> None:
+            comm.recv(source=3, tag=5)
+
+        last = f"recv(source=3, tag=5) at {__file__}:{receives.__code__.co_firstlineno + 1}"
+        report(case, due=signals(("KILL", KILLED_AFTER_S)), last=last)
+        receives()
+
+    def layer() -> None:
+        qmpi.ry(0.3, big)
+        qmpi.probability(big[0])
+
+    return {1: lambda: for_long(layer), 2: lambda: comm.recv(source=0), 3: lambda: for_long(computes)}
+
+
 def asleep() -> dict[int, Callable[[], Any]]:
     if rank == 0:
         qmpi.measure(own)
@@ -156,6 +179,7 @@ def alone() -> dict[int, Callable[[], Any]]:
 
 PREPARE = {
     "in a kernel": in_a_kernel,
+    "as a helper": as_a_helper,
     "asleep": asleep,
     "in a receive": in_a_receive,
     "while all wait for it": while_all_wait_for_it,

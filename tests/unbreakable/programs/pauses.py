@@ -59,11 +59,17 @@ def others() -> None:
         copy = comm.recv(source=0)
         until(time.monotonic() + WORKS_FOR_S, lambda: qmpi.probability(copy[0]))
         comm.unrecv(copy)
+    elif comm.rank == 1 and case == "as a helper":
+        big = comm.alloc(21)
+        qmpi.h(big)
+        for k in range(20):
+            qmpi.cx(big[k], big[k + 1])
+        until(time.monotonic() + WORKS_FOR_S, lambda: (qmpi.ry(0.1, big), qmpi.probability(big[1])))
     elif comm.rank == 1:
         until(time.monotonic() + WORKS_FOR_S, computes)
     elif comm.rank == 2:
         comm.recv_move(source=0, tag=2)
-    elif case == "in a receive":
+    elif case in ("in a receive", "as a helper"):
         time.sleep(STOPPED_AFTER_S + 0.5)  # the message comes while its receiver is stopped
         comm.send_move(own[0], 0)
         comm.recv_move(source=0, tag=2)
