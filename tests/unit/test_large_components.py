@@ -140,6 +140,6 @@ def test_qubits_that_are_handed_over_take_their_gates_along(ranks):
     (arrived,) = received.arrived
     gates.sx(arrived)
     oracle.apply(gates.matrix("sx"), [5])
-    others = [qubit for k, qubit in enumerate(qubits) if k != 5]
+    others = tuple(qubit for k, qubit in enumerate(qubits) if k != 5)
     order = [k for k in range(QUBITS) if k != 5] + [5]
     np.testing.assert_allclose(state([first, second], [others, (arrived,)]), oracle.vector(order), atol=1e-11)
