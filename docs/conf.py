@@ -35,4 +35,4 @@ autodoc_typehints_format = "short"
 # What signatures name and nobody needs a page for; `Qubits` is a Qubit or a Register.
 _UNTOLD = ("comm.request.Result", "world.threads.Result", "gates.table.Step", "runtime.obligations.Side")
 nitpick_ignore = [("py:class", name) for name in ("ArrayLike", "Qubits", *(f"qmpi.{name}" for name in _UNTOLD))]
-nitpick_ignore_regex = [("py:.*", r"(numpy|mpi4py|collections\.abc|types|typing)\..*")]
+nitpick_ignore_regex = [("py:.*", r"(numpy|mpi4py|pathlib|collections\.abc|types|typing)\..*")]

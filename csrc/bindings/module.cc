@@ -43,7 +43,7 @@ NB_MODULE(_core, m) {
   qmpi::bind_vector(m);
   m.def(
       "uniform_draw",
-      [](std::uint64_t seed, bool protocol, int rank, std::uint64_t number, std::uint64_t position) {
+      [](std::uint64_t seed, bool protocol, std::uint32_t rank, std::uint64_t number, std::uint64_t position) {
         return qmpi::uniform_draw(seed, protocol ? qmpi::Stream::protocol : qmpi::Stream::user, rank, number, position);
       },
       nb::arg("seed"), nb::arg("protocol"), nb::arg("rank"), nb::arg("number"), nb::arg("position"));

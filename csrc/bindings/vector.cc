@@ -161,11 +161,11 @@ void bind_vector(nb::module_& m) {
       .def_prop_ro("empty", &Circuit::empty)
       .def("__len__", &Circuit::size);
 
-  m.def("vector_draws", [](std::uint64_t seed, std::uint64_t vector, std::uint64_t number, std::size_t count) {
+  m.def("vector_draws", [](std::uint64_t seed, std::uint32_t context, std::uint64_t vector, std::uint64_t number, std::size_t count) {
     std::vector<double> draws(count);
-    for (std::size_t k = 0; k < count; ++k) draws[k] = uniform_draw(seed, Stream::vector, static_cast<int>(vector), number, k);
+    for (std::size_t k = 0; k < count; ++k) draws[k] = uniform_draw(seed, Stream::vector, context, number, k, vector);
     return as_array(std::move(draws));
-  }, "seed"_a, "vector"_a, "number"_a, "count"_a, "Uniform in [0, 1): a function of these numbers and of the position.");
+  }, "seed"_a, "context"_a, "vector"_a, "number"_a, "count"_a, "Uniform in [0, 1): a function of these numbers and of the position.");
 
   nb::class_<Plan>(m, "Plan", "A circuit's programs, each one pass over memory.")
       .def_prop_ro("layout", [](const Plan& plan) { return plan.layout; })
@@ -217,10 +217,6 @@ void bind_vector(nb::module_& m) {
         Gil patience;
         return v.expectations(products, patience);
       }, "masks"_a)
-      .def("block_weights", [](Vector& v, int block_bits) {
-        Gil patience;
-        return v.block_weights(block_bits, patience);
-      }, "block_bits"_a)
       .def("sample", [](Vector& v, Numbers<const double> targets) {
         std::vector<std::int64_t> indices(targets.size());
         {

@@ -101,23 +101,34 @@ constexpr Index block_reals = 2 * width<Real>;
 
 // --- memory ------------------------------------------------------------------------------------------------------------------------
 
-// body(offset in psi, place in the buffer) for every run of a tile.
-template <class Real, class Body>
-void for_each_run(const Program& program, Body body) {
+// body(offset in psi, place in the buffer) for every run of a tile; prefetch(offset) some runs before: no machine guesses their order.
+template <class Real, class Prefetch, class Body>
+void for_each_run(const Program& program, Prefetch prefetch, Body body) {
+  constexpr Index runs_ahead = 32;
   const Index high = program.tile_mask & -bit(program.run_bits), run = bit(program.run_bits);
   const Index runs = bit(program.tile_bits - program.run_bits);
-  Index offset = 0;
+  Index offset = 0, later = free_index(runs_ahead, ~high) & high;
   for (Index r = 0; r < runs; ++r) {
+    prefetch(later);
     body(offset, r * run);
     offset = ((offset | ~high) + 1) & high;
+    later = ((later | ~high) + 1) & high;
   }
+}
+
+template <class Real, bool to_write>
+auto prefetch_run(const Amplitude<Real>* psi, const Program& program) {
+  constexpr Index line = 64 / sizeof(Amplitude<Real>);
+  return [psi, length = bit(program.run_bits)](Index offset) __attribute__((always_inline)) {
+    for (Index i = 0; i < length; i += line) __builtin_prefetch(psi + offset + i, to_write);
+  };
 }
 
 template <class Real>
 void gather_tile(const Amplitude<Real>* psi, Real* tile, const Program& program) {
   using R = Reals<Real>;
   const Index reals = 2 * bit(program.run_bits);
-  for_each_run<Real>(program, [&](Index offset, Index place) {
+  for_each_run<Real>(program, prefetch_run<Real, false>(psi, program), [&](Index offset, Index place) {
     const Real* from = reinterpret_cast<const Real*>(psi + offset);
     Real* to = tile + 2 * place;
     for (Index i = 0; i < reals; i += block_reals<Real>) {
@@ -131,7 +142,7 @@ template <class Real>
 void scatter_tile(Amplitude<Real>* psi, const Real* tile, const Program& program) {
   using R = Reals<Real>;
   const Index reals = 2 * bit(program.run_bits);
-  for_each_run<Real>(program, [&](Index offset, Index place) {
+  for_each_run<Real>(program, prefetch_run<Real, true>(psi, program), [&](Index offset, Index place) {
     Real* to = reinterpret_cast<Real*>(psi + offset);
     const Real* from = tile + 2 * place;
     for (Index i = 0; i < reals; i += block_reals<Real>) {

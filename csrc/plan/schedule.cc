@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <utility>
 
 #include "kernels/bits.h"
 #include "plan/plan.h"
@@ -35,10 +36,12 @@ class Scheduler {
     if (tile_bits_ >= n_) return all;
     Index best = 0;
     double most = -1;
+    int fewest = 0;  // bits that what is left mixes
     const auto consider = [&](Index tile) {
-      const double value = worth(tile);
-      if (value <= most) return false;
+      const auto [value, left] = worth(tile);
+      if (value < most || (value == most && left >= fewest)) return false;
       most = value;
+      fewest = left;
       best = tile;
       return true;
     };
@@ -104,7 +107,8 @@ class Scheduler {
     }
   }
 
-  double worth(Index tile) const {
+  // Of what a pass over these tiles can run, and how many bits what it leaves would need in a tile.
+  std::pair<double, int> worth(Index tile) const {
     Index mixed = 0, chosen = 0;
     double sum = 0;
     const Index all = wanted_;
@@ -112,7 +116,7 @@ class Scheduler {
       if (runs(action.dense, action.diagonal, action.block ? 0 : tile, mixed, chosen)) sum += action.worth;
       if ((mixed & all) == all) break;
     }
-    return sum;
+    return {sum, __builtin_popcountll(static_cast<unsigned long long>(mixed | low_))};
   }
 
   Index first_come() const {

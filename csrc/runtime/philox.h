@@ -23,10 +23,11 @@ constexpr PhiloxCounter philox(PhiloxCounter counter, std::uint64_t key0, std::u
 
 enum class Stream : std::uint64_t { user = 1, protocol = 2, vector = 3 };
 
-// Uniform in [0, 1) with 53 bits.
-constexpr double uniform_draw(std::uint64_t seed, Stream stream, int rank, std::uint64_t number, std::uint64_t position) {
-  const std::uint64_t who = static_cast<std::uint64_t>(stream) << 32 | static_cast<std::uint32_t>(rank);
-  return static_cast<double>(philox({number, position, 0, 0}, seed, who)[0] >> 11) * 0x1p-53;
+// Uniform in [0, 1) with 53 bits. `who` is a rank, of a state vector the context; `which` counts what has draws of its own there.
+constexpr double uniform_draw(std::uint64_t seed, Stream stream, std::uint32_t who, std::uint64_t number, std::uint64_t position,
+                              std::uint64_t which = 0) {
+  const std::uint64_t key = static_cast<std::uint64_t>(stream) << 32 | who;
+  return static_cast<double>(philox({number, position, which, 0}, seed, key)[0] >> 11) * 0x1p-53;
 }
 
 }  // namespace qmpi

@@ -200,14 +200,13 @@ void Session::look_about(Patience& patience) {
 }
 
 void Session::flush(Patience& patience) {
-  if (buffer_.empty()) return;
+  if (buffer_.empty() && !store_.has_waiting()) return;
   require_usable();
   std::size_t next = 0;
   try {
     for (; next < buffer_.size(); ++next) apply(buffer_[next], patience);
     store_.complete(patience);
-  } catch (const Error& error) {
-    if (store_.arena().header().ending == Ending::none) store_.complete(patience);
+  } catch (const Error& error) {  // what waits in the store goes on waiting there
     if (next == buffer_.size()) {
       clear_buffer();
       throw;
@@ -215,6 +214,7 @@ void Session::flush(Patience& patience) {
     const Buffered failed = buffer_[next];
     buffer_.erase(buffer_.begin(), buffer_.begin() + static_cast<std::ptrdiff_t>(next));
     if (std::string_view(error.kind()) != "StateTooLarge") throw;
+    store_.complete(patience);
     const std::string where = describe ? " at " + describe(failed.source) : "";
     throw Error(error.kind(), std::string(gate_table()[failed.code].name) + where + ": " + error.what() + ". Earlier gates are applied; this one and " +
                                   plural(static_cast<std::int64_t>(buffer_.size()) - 1, "later gate") +

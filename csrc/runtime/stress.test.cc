@@ -35,7 +35,7 @@ struct Plan {
   double angle(int round, int pair) const { return number(round, pair, 1) * 6.28; }
   int shift(int round, int slot) const { return static_cast<int>(number(round, slot, 2) * ranks); }
   double number(int a, int b, std::uint64_t what) const {
-    return uniform_draw(seed, Stream::user, static_cast<int>(what), static_cast<std::uint64_t>(a), static_cast<std::uint64_t>(b));
+    return uniform_draw(seed, Stream::user, static_cast<std::uint32_t>(what), static_cast<std::uint64_t>(a), static_cast<std::uint64_t>(b));
   }
 };
 

@@ -201,15 +201,15 @@ bool Store::merge_and(std::span<const QubitId> targets, const Effect& effect, Pa
   gathered_.assign(targets.begin(), targets.end());
   gathered_.insert(gathered_.end(), controls_.begin(), controls_.end());
   for (const QubitId id : gathered_) is_product(id, patience);
-  if (!deferred_ids_.empty()) {  // whatever waits must be on the component that comes out
+  if (has_waiting()) {  // whatever waits must be on the component that comes out
     const std::uint32_t theirs = record(deferred_ids_[0]).component.load(std::memory_order_acquire);
     const auto is_theirs = [&](QubitId id) { return record(id).component.load(std::memory_order_acquire) == theirs; };
-    if (std::none_of(gathered_.begin(), gathered_.end(), is_theirs)) complete(patience);
+    if (theirs == 0 || std::none_of(gathered_.begin(), gathered_.end(), is_theirs)) complete(patience);
   }
   Locked locked(*this, gathered_, patience);
   if (gathered_.size() == 1 && locked.components().empty()) return false;
   Component& component = merge(locked, gathered_, patience);
-  if (deferring_ && component.qubits >= planned_from_) {
+  if (deferring_ && (component.qubits >= planned_from_ || has_waiting())) {  // it may have shrunk since
     defer(component, targets, effect);
     return true;
   }

@@ -26,6 +26,11 @@ void run_chunk(const Arena& arena, const Task& task, Index chunk) {
     case Task::Kind::clear:
       std::memset(static_cast<void*>(psi + chunk * size), 0, static_cast<std::size_t>(size) * sizeof *psi);
       return;
+    case Task::Kind::sums:
+      for (Index run = 0; run < task.width; ++run)
+        arena.at<double>(task.results)[chunk * task.width + run] =
+            kernel.weights(psi + chunk * size + (run << task.run_bits), task.run_bits, 0).total();
+      return;
     case Task::Kind::weights: {
       const Weights weights = kernel.weights(psi + chunk * size, task.chunk_bits, task.mask & (size - 1));
       const bool odd = __builtin_parityll(static_cast<unsigned long long>(task.mask & (chunk * size)));

@@ -18,13 +18,15 @@ struct Task {
     run,      // the program at `program`
     clear,    // sets amplitudes to 0
     weights,  // the weights of both parities of the bits in `mask`: two doubles at `results`
+    sums,     // the weight of each run of 2^run_bits neighbours: doubles at `results`
     observe,  // the observing program at `program`: its doubles at `results`
   };
   Kind kind = Kind::run;
   Isa isa = Isa::plain;
   bool single_precision = false;
   std::int32_t n = 0;
-  std::int32_t chunk_bits = 0;  // of clear and weights
+  std::int32_t chunk_bits = 0;  // of clear, weights and sums
+  std::int32_t run_bits = 0;    // of sums
   std::int32_t width = 0;       // doubles per chunk
   Offset psi = 0, program = 0, results = 0;
   Index mask = 0;

@@ -28,12 +28,12 @@ void Store::defer(const Component& component, std::span<const QubitId> targets, 
 }
 
 void Store::complete(Patience& patience) {
-  if (deferred_ids_.empty()) return;
+  if (!has_waiting()) return;
+  Locked locked(*this, deferred_ids_, patience);
+  Steadfast steadfast(patience);
   const std::vector<QubitId> ids = std::exchange(deferred_ids_, {});
   const Circuit circuit = std::exchange(deferred_, Circuit(max_component_qubits));
   deferred_work_ = 0;
-  Locked locked(*this, ids, patience);
-  Steadfast steadfast(patience);
   std::vector<int> actions(circuit.size()), place(max_component_qubits);
   for (std::size_t k = 0; k < actions.size(); ++k) actions[k] = static_cast<int>(k);
   if (locked.components().empty()) {  // one qubit, since the others of its component were measured

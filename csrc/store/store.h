@@ -35,9 +35,10 @@ class Store {
 
   QubitId allocate(Patience& patience);              // in |0>
   void release(QubitId id, Patience& patience);      // measures nothing: the qubit must be a product qubit
-  // Gates on large components wait, to be planned together, until `complete`.
+  // Gates on large components wait, to be planned together, until `complete`; they go on waiting if it is interrupted.
   void apply(const Operation& operation, Patience& patience);
   void complete(Patience& patience);
+  bool has_waiting() const { return !deferred_ids_.empty(); }
   void flip(QubitId id, Patience& patience);         // X
   void negate(QubitId id, Patience& patience);       // Z
   void hadamard(QubitId id, Patience& patience);     // H

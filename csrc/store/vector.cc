@@ -9,7 +9,7 @@ namespace qmpi {
 namespace {
 
 constexpr int most_chunk_bits = 16;
-constexpr int sample_block_bits = 12;
+constexpr int sampled_run_bits = 6;  // a draw looks at so many amplitudes
 
 }  // namespace
 
@@ -48,6 +48,7 @@ Task Vector::task(Task::Kind kind) const {
 }
 
 void Vector::clear(bool first_is_one, Patience& patience) {
+  next_ = 0;
   run_together(*arena_, task(Task::Kind::clear), patience);
   if (first_is_one) with([](auto* psi, const auto&) { psi[0] = 1; });
 }
@@ -56,12 +57,12 @@ Plan Vector::plan(const Circuit& circuit, Tiling wanted) const {
   return {plan_for(here(), circuit, workers_, wanted), circuit.layout()};
 }
 
-void Vector::run(Plan& plan, Patience& patience) {
-  while (plan.next < plan.programs.size()) {
-    run_program(*arena_, here(), plan.programs[plan.next++], patience);
+void Vector::run(const Plan& plan, Patience& patience) {
+  while (next_ < plan.programs.size()) {
+    run_program(*arena_, here(), plan.programs[next_++], patience);
     if (patience.gave_way()) patience.look_up();
   }
-  plan.next = 0;
+  next_ = 0;
 }
 
 // What each chunk found, task.width numbers each, added up in the order of the chunks.
@@ -123,37 +124,36 @@ std::vector<double> Vector::expectations(std::span<const PauliMasks> products, P
   return means;
 }
 
-std::vector<double> Vector::block_weights(int block_bits, Patience& patience) {
-  Task task = this->task(Task::Kind::weights);
-  task.chunk_bits = std::min(block_bits, bits_);
-  task.chunks = Index{1} << (bits_ - task.chunk_bits);
-  task.width = 2;
-  const std::vector<double> found = collect(task, patience);
-  std::vector<double> sums(found.size() / 2);
-  for (std::size_t k = 0; k < sums.size(); ++k) sums[k] = found[2 * k] + found[2 * k + 1];
-  return sums;
-}
-
 void Vector::sample(std::span<const double> targets, std::span<std::int64_t> indices, Patience& patience) {
-  const std::vector<double> sums = block_weights(sample_block_bits, patience);
-  const Index size = Index{1} << std::min(sample_block_bits, bits_);
+  Task task = this->task(Task::Kind::sums);
+  task.run_bits = std::min(sampled_run_bits, task.chunk_bits);
+  task.width = 1 << (task.chunk_bits - task.run_bits);
+  const std::vector<double> sums = collect(task, patience);
+  const Index size = Index{1} << task.run_bits;
   with([&](auto* psi, const auto&) {
     double before = 0;
-    std::size_t next = 0, block = 0;
+    std::size_t next = 0;
     std::int64_t last = 0;  // of weight above 0
-    for (; block < sums.size() && next < targets.size(); before += sums[block++]) {
-      if (targets[next] >= before + sums[block]) continue;
+    for (std::size_t run = 0; run < sums.size() && next < targets.size(); before += sums[run++]) {
+      const double end = before + sums[run];
+      if (targets[next] >= end) continue;
       double reached = before;
-      const auto* from = psi + static_cast<Index>(block) * size;
+      const auto* from = psi + static_cast<Index>(run) * size;
       for (Index i = 0; i < size && next < targets.size(); ++i) {
         const double weight = std::norm(std::complex<double>(from[i]));
         if (weight == 0) continue;
-        last = static_cast<Index>(block) * size + i;
+        last = static_cast<Index>(run) * size + i;
         for (reached += weight; next < targets.size() && targets[next] < reached; ++next) indices[next] = last;
       }
       // What rounding left over belongs to the last one.
-      for (; next < targets.size() && targets[next] < before + sums[block]; ++next) indices[next] = last;
+      for (; next < targets.size() && targets[next] < end; ++next) indices[next] = last;
     }
+    if (next == targets.size()) return;
+    for (Index i = Index{1} << bits_; i-- > last;)  // beyond the total, by rounding
+      if (psi[i] != decltype(psi[i] + psi[i])(0)) {
+        last = i;
+        break;
+      }
     for (; next < targets.size(); ++next) indices[next] = last;
   });
 }

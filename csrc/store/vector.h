@@ -14,7 +14,6 @@ namespace qmpi {
 struct Plan {
   std::vector<ProgramText> programs;
   std::vector<int> layout;  // where the qubits are afterwards
-  std::size_t next = 0;     // program to run: what an interrupt leaves undone goes on when it is run again
 };
 
 class Vector {
@@ -35,7 +34,8 @@ class Vector {
 
   void clear(bool first_is_one, Patience& patience);
   Plan plan(const Circuit& circuit, Tiling wanted = {}) const;
-  void run(Plan& plan, Patience& patience);
+  // What an interrupt leaves undone goes on when the same plan is run again.
+  void run(const Plan& plan, Patience& patience);
 
   // Of the parity of the bits in `mask`; not normalised.
   Weights weights(Index mask, Patience& patience);
@@ -43,8 +43,6 @@ class Vector {
   void multiply(int bit, double zero, double one, Patience& patience);
   // <P> of each product, not normalised.
   std::vector<double> expectations(std::span<const PauliMasks> products, Patience& patience);
-  // Weight of each of 2^(bits - block_bits) runs of neighbours.
-  std::vector<double> block_weights(int block_bits, Patience& patience);
   // For ascending targets in [0, total weight): the first index up to which the weights add up to more.
   void sample(std::span<const double> targets, std::span<std::int64_t> indices, Patience& patience);
   // Sum of |psi|^2 by the values of some bits: 2^(number of bits) sums.
@@ -64,6 +62,7 @@ class Vector {
   Isa isa_;
   Block block_;
   std::uint64_t bytes_;
+  std::size_t next_ = 0;  // program of the plan that is being run
 };
 
 }  // namespace qmpi

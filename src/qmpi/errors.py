@@ -56,7 +56,10 @@ def user_frame() -> tuple[FrameType | None, str]:
     call = ""
     while frame is not None and _is_ours(frame):
         name = frame.f_code.co_name
-        call = name if not name.startswith("_") else call
+        if name == "__init__" and not isinstance(made := frame.f_locals.get("self"), BaseException):
+            call = type(made).__name__
+        elif not name.startswith("_"):
+            call = name
         frame = frame.f_back
     return frame, call
 

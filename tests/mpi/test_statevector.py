@@ -70,6 +70,11 @@ def test_compiled_gates_do_the_same_each_time_wherever_the_qubits_are(
             state.apply(compiled)
             expected = dense.run(expected, [*gates, ("h", (2,), ()), *gates])
             np.testing.assert_allclose(state.amplitudes(EVERYTHING), expected, atol=TOLERANCE[dtype], rtol=0)
+        for _ in range(2):
+            state.apply(state.compile(gates, restore_order=True))
+            expected = dense.run(expected, gates)
+            assert state._shares.layout == list(range(QUBITS))
+            np.testing.assert_allclose(state.amplitudes(EVERYTHING), expected, atol=TOLERANCE[dtype], rtol=0)
 
 
 def test_every_gate_is_a_method_in_the_order_of_the_gate_functions(comm: qmpi.Comm, rng: np.random.Generator) -> None:

@@ -386,7 +386,7 @@ class Circuit:
 
     def __len__(self) -> int: ...
 
-def vector_draws(seed: int, vector: int, number: int, count: int) -> Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C')]:
+def vector_draws(seed: int, context: int, vector: int, number: int, count: int) -> Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C')]:
     """Uniform in [0, 1): a function of these numbers and of the position."""
 
 class Plan:
@@ -428,8 +428,6 @@ class Vector:
     def multiply(self, bit: int, zero: float, one: float) -> None: ...
 
     def expectations(self, masks: Sequence[tuple[int, int]]) -> list[float]: ...
-
-    def block_weights(self, block_bits: int) -> list[float]: ...
 
     def sample(self, targets: Annotated[NDArray[numpy.float64], dict(shape=(None,), order='C', writable=False)]) -> Annotated[NDArray[numpy.int64], dict(shape=(None,), order='C')]: ...
 

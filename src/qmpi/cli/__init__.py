@@ -1,1 +1,4 @@
-"""The command line: `qmpi run` starts programs, `qmpi doctor` looks whether they could. Calls the rooms below as a program would."""
+"""The command line: `qmpi run` starts programs, `qmpi doctor` looks whether they could, `qmpi bench` how fast.
+
+Calls the rooms below as a program would.
+"""

@@ -13,7 +13,7 @@ class _Commands(click.Group):
     """Imports a command's module when the command is wanted."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        return ["run", "doctor"]
+        return ["run", "doctor", "bench"]
 
     def get_command(self, ctx: click.Context, name: str) -> click.Command | None:
         if name == "run":
@@ -24,6 +24,10 @@ class _Commands(click.Group):
             from .doctor import doctor
 
             return doctor
+        if name == "bench":
+            from .bench.command import bench
+
+            return bench
         return None
 
 
@@ -37,6 +41,7 @@ def qmpi(ctx: click.Context) -> None:
     qmpi run -n 4 program.py               runs a program on four ranks
     qmpi run --threads -n 100 program.py   the same where there is no MPI
     qmpi doctor                            what is in force, and what works here
+    qmpi bench                             how fast state vectors are here
     """
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())

@@ -21,6 +21,7 @@ from rich.table import Table
 from .. import __version__
 from .._core import kernels
 from ..errors import InvalidArgument
+from ..world.settings import readable_bytes
 from . import machine, worlds
 from .options import SETTINGS, Setting, check, in_one_line, instruction_set
 from .worlds import World
@@ -140,7 +141,7 @@ def _row(name: str, value: Any) -> tuple[str, ...]:
     if name.startswith("SLURM_"):
         return name, str(value)
     in_bytes = name.endswith("_bytes")
-    return name.removesuffix("_bytes").replace("_", " "), _size(value) if in_bytes and isinstance(value, int) else _words(value)
+    return name.removesuffix("_bytes").replace("_", " "), readable_bytes(value) if in_bytes and isinstance(value, int) else _words(value)
 
 
 def _words(value: object) -> str:
@@ -149,12 +150,3 @@ def _words(value: object) -> str:
     if value is None:
         return "none"
     return ("no", "yes")[value] if isinstance(value, bool) else str(value)
-
-
-def _size(count: float) -> str:
-    """As `15.6 GiB`."""
-    for unit in ("B", "KiB", "MiB", "GiB"):
-        if count < 1024:
-            return f"{count:.4g} {unit}"
-        count /= 1024
-    return f"{count:.4g} TiB"

@@ -5,12 +5,12 @@ What a value may be is known where it is used; here those places are asked befor
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from .._core import kernels
 from ..errors import InvalidArgument, QMPIError
-from ..world.settings import Settings
+from ..world.settings import Settings, threads_per_rank
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,9 @@ SETTINGS = (
     Setting("--strict/--no-strict", "QMPI_STRICT", "0|1", "0", "copies that were never undone are an error"),
     Setting("--timeout-s", "QMPI_TIMEOUT_S", "SECONDS", "none", "bounds every single wait"),
     Setting("--order", "QMPI_ORDER", "record:FILE|replay:FILE", "none", "writes down the order of measurements, or repeats it"),
-    Setting("--isa", "QMPI_ISA", "plain|avx2", "best", "instruction set of the kernels"),
+    Setting("--num-threads", "QMPI_NUM_THREADS", "INTEGER", "its share of the cores", "threads of each rank that work on what is large"),
+    Setting("--ranks-per-node", "QMPI_RANKS_PER_NODE", "INTEGER", "all", "state vectors pretend that so many ranks make a node"),
+    Setting("--isa", "QMPI_ISA", "plain|avx2|avx512", "best", "instruction set of the kernels"),
     Setting("--log", "QMPI_LOG", "debug", "none", "one line per call on standard error"),
 )
 
@@ -52,6 +54,7 @@ def check(environment: Mapping[str, str]) -> Settings:
         InvalidArgument: a value is not one of those allowed; the message names them.
     """
     settings = Settings.from_environment(environment)
+    threads_per_rank(1, environment)
     instruction_set(environment)
     return settings
 
@@ -72,3 +75,10 @@ def instruction_set(environment: Mapping[str, str]) -> str:
 def in_one_line(error: QMPIError) -> str:
     """The error's text without the place in the program: on the command line there is none."""
     return str(error).removesuffix(f" [{error.call or 'qmpi'} at {error.where}]")
+
+
+def by_options(text: str, given: Iterable[Setting]) -> str:
+    """An error with the options that were given in place of their variables."""
+    for setting in given:
+        text = text.replace(setting.variable, setting.option)
+    return text

@@ -17,7 +17,7 @@ from ..world.program import run_program
 from ..world.threads import MAX_RANKS
 from .launcher import Launcher, find
 from .machine import cores
-from .options import SETTINGS, check, in_one_line
+from .options import SETTINGS, by_options, check, in_one_line
 
 # OpenBLAS, MKL, BLIS and numexpr follow the first one; the others have their own.
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
@@ -107,10 +107,7 @@ def _chosen(chosen: Mapping[str, str | bool | None]) -> dict[str, str]:
     try:
         check(os.environ | variables)
     except InvalidArgument as error:
-        text = in_one_line(error)
-        for setting in given:
-            text = text.replace(setting.variable, setting.option)
-        raise click.UsageError(text) from None
+        raise click.UsageError(by_options(in_one_line(error), given)) from None
     return variables
 
 

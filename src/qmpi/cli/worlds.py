@@ -149,10 +149,10 @@ def _run(command: Sequence[str], waiting: Waiting, what: str, extra: dict[str, s
     try:
         return _Done(*_wait(process, waiting, what))
     except subprocess.TimeoutExpired:
-        _end(process)
+        end(process)
         return _Done(None, "", f"nothing has come after {_TIMEOUT_S} s")
     except BaseException:
-        _end(process)
+        end(process)
         raise
 
 
@@ -165,10 +165,11 @@ def _wait(process: subprocess.Popen[str], waiting: Waiting, what: str) -> tuple[
     return process.returncode, output, errors
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    """Asked kindly, launchers take their ranks with them. What cannot be ended is left behind."""
+def end(process: subprocess.Popen[str]) -> None:
+    """Ends what was started in a session of its own. Asked kindly, launchers take their ranks with them."""
     for how in (signal.SIGTERM, signal.SIGKILL):
+        if process.poll() is not None:
+            return
         with suppress(subprocess.TimeoutExpired, ProcessLookupError):
             os.killpg(process.pid, how)
-            process.communicate(timeout=_GRACE_S)
-            return
+            process.wait(_GRACE_S)

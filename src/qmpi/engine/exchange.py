@@ -22,12 +22,12 @@ class Traffic:
     Attributes:
         exchanges: how often bits changed places across nodes.
         messages: how many messages that took.
-        bytes: what they carried.
+        sent_bytes: what they carried.
     """
 
     exchanges: int = 0
     messages: int = 0
-    bytes: int = 0
+    sent_bytes: int = 0
 
 
 def exchange(mpi: Any, ranks: Sequence[int], node: int, amplitudes: Amplitudes, pairs: Sequence[tuple[int, int]], traffic: Traffic) -> None:
@@ -58,7 +58,7 @@ def exchange(mpi: Any, ranks: Sequence[int], node: int, amplitudes: Amplitudes, 
             mpi.Sendrecv(sent, ranks[partner], _TAG, received, ranks[partner], _TAG)
             np.copyto(piece, received.reshape(piece.shape))
             traffic.messages += 1
-            traffic.bytes += sent.nbytes
+            traffic.sent_bytes += sent.nbytes
 
 
 def _part(amplitudes: Amplitudes, fixed: dict[int, int]) -> Amplitudes:

@@ -44,7 +44,11 @@ def save(path: str | Path, state: Shares) -> None:
                 piece = share[k : k + _PIECE]
                 file["amplitudes"][begin + k : begin + k + len(piece)] = piece
 
-    _node_after_node(state, create, write, f"cannot write {path}", lambda: os.replace(unfinished, path))
+    try:
+        _node_after_node(state, create, write, f"cannot write {path}", lambda: os.replace(unfinished, path))
+    finally:
+        if state.comm.rank == 0:
+            unfinished.unlink(missing_ok=True)
 
 
 def check(path: str | Path, state: Shares) -> None:
@@ -53,14 +57,15 @@ def check(path: str | Path, state: Shares) -> None:
 
     def read() -> None:
         with h5py.File(path, "r") as file:
-            if file.attrs.get("format") != FORMAT:
+            stored = file.get("amplitudes")
+            if file.attrs.get("format") != FORMAT or not isinstance(stored, h5py.Dataset) or stored.dtype.kind != "c":
                 raise QMPIError(f"{path} is no state vector of this format")
             qubits = int(file.attrs["qubits"])
-            if qubits != state.num_qubits or file["amplitudes"].shape != (1 << qubits,):
+            if qubits != state.num_qubits or stored.shape != (1 << qubits,):
                 raise QMPIError(f"{path} holds {qubits} qubits, the state has {state.num_qubits}")
             weight = 0.0
             for k in range(0, 1 << qubits, _PIECE):
-                piece = file["amplitudes"][k : k + _PIECE]
+                piece = stored[k : k + _PIECE]
                 weight += float(np.vdot(piece, piece).real)
             if not abs(weight - 1) < 1e-3:
                 raise QMPIError(f"{path} holds a state of norm {weight**0.5:g}")
@@ -100,7 +105,7 @@ def _node_after_node(
             if state.comm.rank == rank:
                 try:
                     step()
-                except (OSError, KeyError, ValueError) as error:
+                except (OSError, KeyError, ValueError, TypeError, RuntimeError) as error:
                     raise QMPIError(f"{what}: {error}") from error
             return b""
 

@@ -9,8 +9,8 @@ from ..errors import InvalidArgument
 from ..gates import TABLE
 from ..gates.table import ANY
 
-_NOTHING = {"barrier", "delay"}
-_REFUSED = {"measure", "reset", "initialize", "if_else", "while_loop", "for_loop", "switch_case", "store"}
+_NOTHING = {"Barrier", "Delay"}
+_REFUSED = {"Measure", "Reset", "Initialize", "Store"}
 Triple = tuple[str, tuple[int, ...], tuple[Any, ...]]
 
 
@@ -27,39 +27,54 @@ def triples(circuit: Any, num_qubits: int) -> list[Triple]:
     """
     if circuit.num_qubits > num_qubits:
         raise InvalidArgument(f"the circuit has {circuit.num_qubits} qubits, the state {num_qubits}")
-    return [*_global_phase(circuit, 0), *_gates(circuit, range(circuit.num_qubits))]
+    return list(_gates(circuit, range(circuit.num_qubits)))
 
 
 def _gates(circuit: Any, numbers: Sequence[int]) -> Iterator[Triple]:
+    phase = float(circuit.global_phase)
+    if phase:  # exp(i phase) = p(2 phase) rz(-2 phase), on whatever qubit
+        yield "p", (0,), (2 * phase,)
+        yield "rz", (0,), (-2 * phase,)
     for instruction in circuit.data:
         qubits = tuple(numbers[circuit.find_bit(qubit).index] for qubit in instruction.qubits)
         yield from _gate(instruction.operation, qubits)
 
 
 def _gate(operation: Any, qubits: tuple[int, ...]) -> Iterator[Triple]:
-    name = operation.name
-    if name in _NOTHING:
+    kind = getattr(operation, "base_class", type(operation))  # names are free: a circuit called "cx" is no cx
+    if kind.__name__ in _NOTHING:
         return
-    if name in _REFUSED or getattr(operation, "condition", None) is not None:
-        raise InvalidArgument(f"the circuit has {name}: a state vector applies gates only; use measure() and reset() of the state")
-    row = TABLE.get(name)
+    if kind.__name__ in _REFUSED or hasattr(operation, "blocks"):
+        raise InvalidArgument(
+            f"the circuit has {operation.name}: a state vector applies gates only; use measure() and reset() of the state"
+        )
+    row = TABLE.get(operation.name) if ".standard_gates." in kind.__module__ else None
     plain = getattr(operation, "ctrl_state", None) in (None, 2 ** getattr(operation, "num_ctrl_qubits", 0) - 1)
-    if name == "unitary":
-        yield name, qubits, (operation.params[0],)
+    if kind.__name__ == "UnitaryGate":
+        yield "unitary", qubits, (operation.params[0],)
     elif row is not None and plain and row.targets != ANY and row.parameters == len(operation.params):
         try:
-            yield name, qubits, tuple(float(angle) for angle in operation.params)
+            yield row.name, qubits, tuple(float(angle) for angle in operation.params)
         except TypeError as error:
-            raise InvalidArgument(f"the circuit's {name} has an angle without a value: {operation.params}") from error
-    elif operation.definition is not None:
-        yield from _global_phase(operation.definition, qubits[0])
-        yield from _gates(operation.definition, qubits)
-    else:
+            raise InvalidArgument(f"the circuit's {row.name} has an angle without a value: {operation.params}") from error
+    elif hasattr(operation, "base_op"):
+        yield from _gate(_modified(operation), qubits)
+    elif (definition := getattr(operation, "definition", None)) is not None:
+        yield from _gates(definition, qubits)
+    elif hasattr(operation, "to_instruction"):
+        yield from _gate(operation.to_instruction(), qubits)
+    elif hasattr(operation, "to_matrix"):
         yield "unitary", qubits, (operation.to_matrix(),)
+    else:
+        raise InvalidArgument(f"the circuit's {operation.name} has neither a definition nor a matrix")
 
 
-def _global_phase(circuit: Any, qubit: int) -> Iterator[Triple]:
-    phase = float(circuit.global_phase)
-    if phase:  # exp(i phase) = p(2 phase) rz(-2 phase)
-        yield "p", (qubit,), (2 * phase,)
-        yield "rz", (qubit,), (-2 * phase,)
+def _modified(annotated: Any) -> Any:
+    """The gate that an annotated operation stands for."""
+    gate = annotated.base_op
+    for modifier in annotated.modifiers:
+        if hasattr(modifier, "num_ctrl_qubits"):
+            gate = gate.control(modifier.num_ctrl_qubits, ctrl_state=modifier.ctrl_state)
+        else:
+            gate = gate.power(modifier.power) if hasattr(modifier, "power") else gate.inverse()
+    return gate

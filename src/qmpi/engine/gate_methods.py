@@ -44,6 +44,7 @@ def _method(row: Gate) -> Callable[..., None]:
             raise TypeError(f"{row.name}() takes {len(names)} arguments ({', '.join(names)}), not {len(arguments)}")
         self.apply([_triple(row, arguments)])
 
+    method.__code__ = method.__code__.replace(co_name=row.name)  # as errors name the call
     method.__name__, method.__qualname__, method.__module__ = row.name, f"StateVector.{row.name}", __name__
     method.__signature__ = Signature([Parameter(name, Parameter.POSITIONAL_ONLY) for name in ("self", *names)])  # type: ignore[attr-defined]
     arguments = "\n".join(f"    {name}: {_DESCRIPTIONS.get(name, _QUBITS)}." for name in names)

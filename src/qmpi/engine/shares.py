@@ -6,8 +6,8 @@ amplitudes' index is at a place: the lowest places are bits of an index in a sha
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any, TypeVar
 
 import numpy as np
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from .._core import Circuit, Gates, Plan, Vector
 from ..errors import Closed, InvalidArgument, MismatchedCollective, QMPIError, StateTooLarge
+from ..world.settings import readable_bytes
 from .exchange import Amplitudes, Traffic, exchange
 from .nodes import Nodes
 
@@ -27,16 +28,25 @@ class Compiled:
 
     Attributes:
         gates: the list.
+        restores_order: whether it ends with qubit k at bit k.
     """
 
-    def __init__(self, gates: Gates) -> None:
+    def __init__(self, gates: Gates, restores_order: bool = False) -> None:
         """As `StateVector.compile` makes it."""
         self.gates = gates
+        self.restores_order = restores_order
         self.plans: dict[tuple[Any, ...], Plan] = {}
 
     def __len__(self) -> int:
         """The number of gates."""
         return len(self.gates)
+
+    @cached_property
+    def widest(self) -> int:
+        """How many qubits the widest of them mixes."""
+        circuit = Circuit(self.gates.n, list(range(self.gates.n)))
+        circuit.add(self.gates)
+        return circuit.widest
 
 
 class Shares:
@@ -67,23 +77,30 @@ class Shares:
         self._circuit = Circuit(num_qubits, list(range(num_qubits)))  # what waits
         self._running: Plan | None = None  # what an interrupt has left undone
         self._place = list(range(num_qubits))  # of each bit
+        self._cleared = False
         self._fresh = True  # all bits are alike: all amplitudes but the first are 0
         self._broken = ""
+        self.gather(self._check)  # all of them, before any takes
         self.gather(self._take)
         self.reset()
 
-    def _take(self) -> bytes:
-        session = self.comm._session
-        arena, workers = session.universe.arena, session.core.hire() * self.nodes.ranks_each
+    def _check(self) -> bytes:
+        arena = self.comm._session.universe.arena
         allowed, used, each = arena.memory, arena.statistics()["bytes"], self.dtype.itemsize << self.local_bits
         if each * self.nodes.count > allowed - used:
             left = max(allowed - used, self.dtype.itemsize) // self.dtype.itemsize
             raise StateTooLarge(
-                f"{self.num_qubits} qubits of {self.dtype} need {_size(each)} on each of {self.nodes.count} node(s); of the "
-                f"{_size(allowed)} that are allowed (QMPI_MEMORY), {_size(used)} are taken: {left.bit_length() - 1} qubits would fit"
+                f"{self.num_qubits} qubits of {self.dtype} need {readable_bytes(each)} on each of {self.nodes.count} node(s); "
+                f"of the {readable_bytes(allowed)} that are allowed (QMPI_MEMORY), {readable_bytes(used)} are taken: "
+                f"{left.bit_length() - 1} qubits would fit"
             )
+        return b""
+
+    def _take(self) -> bytes:
+        session = self.comm._session
+        workers = session.core.hire() * self.nodes.ranks_each
         if self._number_in_node == 0:
-            self._vector = Vector(arena, self.local_bits, self.dtype == np.complex64, workers)
+            self._vector = Vector(session.universe.arena, self.local_bits, self.dtype == np.complex64, workers)
         return b""
 
     def close(self) -> None:
@@ -101,9 +118,13 @@ class Shares:
     def add(self, compiled: Compiled) -> None:
         """Gates that may wait for others."""
         self.refuse_if_unusable()
+        if self.nodes.count > 1:
+            self.refuse_wide(compiled.widest, "a gate")
         self._calls += len(compiled)
         self._circuit.add(compiled.gates)
-        if len(self._circuit) >= _BUFFERED:
+        if compiled.restores_order:
+            self.restore_order()
+        elif len(self._circuit) >= _BUFFERED:
             self.flush()
 
     def run(self, compiled: Compiled) -> None:
@@ -117,6 +138,8 @@ class Shares:
         if plan is None:
             circuit = Circuit(self.num_qubits, self._circuit.layout)
             circuit.add(compiled.gates)
+            if compiled.restores_order:
+                circuit.restore_order()
             self._circuit = Circuit(self.num_qubits, circuit.layout)
             if self._vector is not None:
                 plan = compiled.plans[key] = self._vector.plan(circuit)
@@ -134,8 +157,8 @@ class Shares:
         """|0…0⟩; what waits is dropped. **Collective.**"""
         self._circuit = Circuit(self.num_qubits, list(range(self.num_qubits)))
         self._place = list(range(self.num_qubits))
-        self._fresh, self._running, self._broken = True, None, ""
-        self.together(lambda vector: vector.clear(self.node == 0))
+        self._fresh, self._running, self._broken, self._cleared = True, None, "", False
+        self.flush()
 
     def restore_order(self) -> None:
         """Brings qubit k to place k; the state may then be written over. **Collective.**"""
@@ -230,6 +253,9 @@ class Shares:
     # --- on one node -----------------------------------------------------------------------------------------------------------------
 
     def _complete(self, vector: Vector) -> None:
+        if not self._cleared:
+            vector.clear(self.node == 0)
+            self._cleared = True
         if self._running is not None:
             vector.run(self._running)  # goes on where an interrupt ended it
             self._running = None
@@ -237,7 +263,6 @@ class Shares:
             return
         circuit = self._circuit
         if self.nodes.count > 1:
-            self.refuse_wide(circuit.widest, "a gate")
             self._run_segments(vector, circuit)
             self._circuit = Circuit(self.num_qubits, circuit.layout)
         else:
@@ -289,9 +314,3 @@ class Shares:
         local.restore_order()
         vector.run(vector.plan(local))
         self._place = list(range(self.num_qubits))
-
-
-def _size(number: float) -> str:
-    """A number of bytes, readable."""
-    power = min(4, int(math.log2(max(number, 1))) // 10)
-    return f"{number / 1024**power:.4g} {('B', 'KiB', 'MiB', 'GiB', 'TiB')[power]}"

@@ -29,7 +29,7 @@ _created: WeakKeyDictionary[Any, int] = WeakKeyDictionary()  # state vectors so 
 
 
 class StateVector(GateMethods):
-    """2ⁿ amplitudes, shared by all ranks of a communicator. Every method is collective: all ranks make the same calls in the same order.
+    """A register of n qubits whose 2ⁿ amplitudes all ranks of a communicator share. All make the same calls in the same order.
 
     Gates are collected and run together: before anything is read, at `flush`, and when many have come. Every gate of `qmpi.gates` is a
     method in the same argument order, with qubit numbers: `state.h(0)`, `state.cp(0.3, 0, 5)`, `state.mcx([0, 1], 2)`.
@@ -67,23 +67,24 @@ class StateVector(GateMethods):
         self._shares = Shares(comm, num_qubits, self.dtype)
         self._seed = comm._session.universe.arena.seed
         number = _created[comm._group] = _created.get(comm._group, -1) + 1
-        self._key = comm._context << 16 | number
+        self._key = comm._context, number
         self._draws = 0
 
     @property
     def traffic(self) -> Traffic:
-        """What this rank's node has sent to others: exchanges, messages, bytes."""
+        """What this rank's node has sent to other nodes."""
         return self._shares.traffic
 
     # --- gates -----------------------------------------------------------------------------------------------------------------------
 
-    def compile(self, gates: Triples | Any) -> Compiled:
+    def compile(self, gates: Triples | Any, restore_order: bool = False) -> Compiled:
         """Checks a list of gates once, so that it can be applied often; its plan is kept, too.
 
         Args:
             gates: `(name, qubits, parameters)` triples, as `("h", (0,), ())`, `("cp", (0, 5), (0.3,))`, `("unitary", (2, 7), (matrix,))`,
                 `("pauli_rotation", (0, 1), (0.3, "XZ"))`; names and orders as in `qmpi.gates`, angles in radians, a matrix's first qubit
                 the least significant bit of its index. Or a Qiskit circuit without measurements.
+            restore_order: whether qubit k is to be at bit k of the index afterwards, as by `restore_order`, but in the same passes.
 
         Returns:
             What `apply` takes.
@@ -94,7 +95,7 @@ class StateVector(GateMethods):
         """
         if from_qiskit.is_circuit(gates):
             gates = from_qiskit.triples(gates, self.num_qubits)
-        return Compiled(parse_gates(self.num_qubits, gates))
+        return Compiled(parse_gates(self.num_qubits, gates), restore_order)
 
     def apply(self, gates: Triples | Compiled | Any) -> None:
         """Applies gates in order.
@@ -193,7 +194,7 @@ class StateVector(GateMethods):
         ends = np.cumsum(weights)
         draws = self._draw(int(shots)) * ends[-1]
         owner = np.minimum(np.searchsorted(ends, draws, side="right"), np.flatnonzero(weights)[-1])
-        order = np.lexsort((draws, owner))
+        order = np.argsort(draws)  # and therefore by owner
 
         def drawn(vector: Vector) -> NDArray[np.int64]:
             mine = draws[order[owner[order] == shares.node]] - (ends[shares.node] - weights[shares.node])
@@ -291,7 +292,9 @@ class StateVector(GateMethods):
         for string in strings:
             if not isinstance(string, str) or len(string) != self.num_qubits or string.strip("IXYZ"):
                 raise InvalidArgument(f"expectation takes strings of {self.num_qubits} letters IXYZ, not {string!r}")
-        factors = np.ones(len(strings)) if coefficients is None else np.asarray(coefficients, np.float64)
+        factors = np.ones(len(strings)) if coefficients is None else np.asarray(coefficients)
+        if (factors.size and factors.dtype.kind not in "iuf") or not np.isfinite(factors).all():
+            raise InvalidArgument(f"expectation takes finite real coefficients, not {coefficients!r}")
         if factors.shape != (len(strings),):
             raise InvalidArgument(f"expectation takes one coefficient for each of {len(strings)} strings, not shape {factors.shape}")
         self.flush()
@@ -312,14 +315,14 @@ class StateVector(GateMethods):
         return float(factors @ means) / self._squared_norm()
 
     def norm(self) -> float:
-        """√⟨ψ|ψ⟩: 1 but for rounding.
+        """The norm √⟨ψ|ψ⟩: 1 but for rounding.
 
         **Collective.**
         """
         return math.sqrt(self._squared_norm())
 
     def fidelity(self, other: StateVector) -> float:
-        """|⟨ψ|φ⟩|², both normalised.
+        """The fidelity |⟨ψ|φ⟩|², both normalised.
 
         Args:
             other: a state vector of as many qubits over the same ranks.
@@ -329,6 +332,8 @@ class StateVector(GateMethods):
         Raises:
             InvalidArgument: another number of qubits or of nodes.
         """
+        if not isinstance(other, StateVector):
+            raise TypeError(f"fidelity compares with a StateVector, not with {type(other).__name__}")
         if other.num_qubits != self.num_qubits or other._shares.nodes != self._shares.nodes:
             raise InvalidArgument("fidelity compares state vectors of equally many qubits over the same nodes")
         self.restore_order()
@@ -408,7 +413,7 @@ class StateVector(GateMethods):
     def _draw(self, count: int) -> NDArray[np.float64]:
         self._draws += 1
         self._shares.note_draw()
-        return np.array(vector_draws(self._seed, self._key, self._draws, count))
+        return np.array(vector_draws(self._seed, *self._key, self._draws, count))
 
     def _observe(self, vector: Vector, masks: list[tuple[int, ...]]) -> NDArray[np.float64]:
         shares, inside = self._shares, (1 << self._shares.local_bits) - 1

@@ -82,13 +82,13 @@ class Settings:
         )
 
 
-def threads_per_rank(ranks: int) -> int:
+def threads_per_rank(ranks: int, environment: Mapping[str, str] = os.environ) -> int:
     """How many threads each of a machine's ranks has for large states: QMPI_NUM_THREADS, by default its share of the cores it may use.
 
     Raises:
         InvalidArgument: not a positive whole number.
     """
-    text = os.environ.get("QMPI_NUM_THREADS", "")
+    text = environment.get("QMPI_NUM_THREADS", "")
     if not text:
         return max(1, len(os.sched_getaffinity(0)) // ranks)
     if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
@@ -167,3 +167,12 @@ def _positive(text: str) -> float:
         return value
     except ValueError:
         raise InvalidArgument(f"QMPI_TIMEOUT_S must be a positive number of seconds, not {text!r}") from None
+
+
+def readable_bytes(count: float) -> str:
+    """As `15.6 GiB`."""
+    for unit in ("B", "KiB", "MiB", "GiB"):
+        if count < 1024:
+            return f"{count:.4g} {unit}"
+        count /= 1024
+    return f"{count:.4g} TiB"
