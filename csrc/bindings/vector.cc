@@ -191,13 +191,15 @@ void bind_vector(nb::module_& m) {
         Gil patience;
         v.clear(first_is_one, patience);
       }, "first_is_one"_a)
-      .def("plan", [](const Vector& v, const Circuit& circuit, int tile_bits, int run_bits, int chunk_bits) {
-        if (std::min({tile_bits, run_bits, chunk_bits}) < 0 || std::max({tile_bits, run_bits, chunk_bits}) > most_tile_bits)
+      .def("plan", [](const Vector& v, const Circuit& circuit, int tile_bits, int run_bits, int chunk_bits, int near_bits) {
+        const auto [least, most] = std::minmax({tile_bits, run_bits, chunk_bits, near_bits});
+        if (least < 0 || most > most_tile_bits)
           refuse("a tiling is made of bits from 0 to " + std::to_string(most_tile_bits));
         Gil patience;
         if (circuit.size() > 512) patience.give_way();
-        return v.plan(circuit, {tile_bits, run_bits, chunk_bits});
-      }, "circuit"_a, "tile_bits"_a = 0, "run_bits"_a = 0, "chunk_bits"_a = 0, "Bits that are 0 are chosen for this machine.")
+        return v.plan(circuit, {tile_bits, run_bits, chunk_bits, near_bits});
+      }, "circuit"_a, "tile_bits"_a = 0, "run_bits"_a = 0, "chunk_bits"_a = 0, "near_bits"_a = 0,
+         "Bits that are 0 are chosen for this machine.")
       .def("run", [](Vector& v, Plan& plan) {
         Gil patience;
         v.run(plan, patience);

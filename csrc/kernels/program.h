@@ -5,7 +5,8 @@
 // them back. Tile bits are the `tile_mask` bits of an index, lowest first; the lowest `run_bits` of them are the lowest bits of the
 // index, so that amplitudes come in runs. Inside the buffer, an index has *positions*: the lowest ones are lanes of a register (in an
 // order of the instruction set's own, TileShape), the others number blocks of one register of real and one of imaginary parts.
-// A chunk of a tile, 2^chunk_bits amplitudes, stays in the first-level cache: local steps in a row run chunk by chunk.
+// A chunk of a tile stays in the first-level cache: the amplitudes whose block numbers agree in the bits `outside`. Steps in a row that
+// need no more than one chunk of the same kind run chunk by chunk.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -110,7 +111,7 @@ struct ObserveStep {
 
 struct Step {
   StepKind kind;
-  bool local;
+  Index outside;  // of block numbers; 0: needs the whole tile
   union {
     RotateStep rotate;
     DiagonalStep diagonal;
@@ -139,7 +140,7 @@ struct Program {
   std::int32_t n;
   bool tiled;
   // tiled
-  std::int32_t tile_bits, run_bits, chunk_bits;
+  std::int32_t tile_bits, run_bits;
   Index tile_mask;
   std::int64_t steps;
   std::int32_t step_count;

@@ -154,14 +154,19 @@ void scatter_tile(Amplitude<Real>* psi, const Real* tile, const Program& program
 }
 
 // --- steps -------------------------------------------------------------------------------------------------------------------------
-// Each works on the blocks [first, first + count) of the tile.
+// Each works on the blocks whose numbers have the bits `first` of those in `outside`, in which all bits above the tile are set.
 
 template <class Real>
 struct Part {
   Real* tile;
-  Index first, count;  // blocks
-  Index base;          // of the tile in psi
+  Index first, outside;
+  Index base;  // of the tile in psi
+
+  Real* at(Index block) const { return tile + (block | first) * block_reals<Real>; }
 };
+
+// The next number without any of the bits in `without`; 0 after the last.
+inline Index next_without(Index number, Index without) { return ((number | without) + 1) & ~without; }
 
 template <class Real, int count>
 void rotate_by(const Part<Real>& part, const RotateStep& step, int lane_bits) {
@@ -182,9 +187,10 @@ void rotate_by(const Part<Real>& part, const RotateStep& step, int lane_bits) {
       if ((r ^ step.swapped) >> k & 1) from[r] += distance;
     }
   }
-  const Index begin = 2 * part.first, end = begin + 2 * part.count;  // real and imaginary parts alike
-  for (Index v = begin; v < end; v = ((v | fixed) + 1) & ~fixed) {
-    Real* at = part.tile + v * width<Real>;
+  const Index without = fixed | part.outside << 1;
+  Index v = 0;  // counts registers: real and imaginary parts are alike
+  do {
+    Real* at = part.at(0) + v * width<Real>;
     Vector x[size];
     for (int r = 0; r < size; ++r) x[r] = R::load(at + from[r]);
 #pragma GCC unroll 4
@@ -197,7 +203,8 @@ void rotate_by(const Part<Real>& part, const RotateStep& step, int lane_bits) {
         x[r | 1 << k] = b + t[k] * a;
       }
     for (int r = 0; r < size; ++r) R::store(x[r], at + to[r]);
-  }
+    v = next_without(v, without);
+  } while (v);
 }
 
 template <class Real>
@@ -235,14 +242,21 @@ void diagonal_step(const Part<Real>& part, const DiagonalStep& step, const Table
   using R = Reals<Real>;
   constexpr auto each_lane = std::make_index_sequence<4>();
   if constexpr (!factors) {
-    Real* at = part.tile + part.first * block_reals<Real>;
-    for (Index b = 0; b < part.count; ++b, at += block_reals<Real>)
-      lanes_rotated<Real, lanes>(Block2<Real>::load(at), lane_coefficients, each_lane).store(at);
+    const Index run = lowest(part.outside);
+    Index begin = 0;
+    do {
+      Real* at = part.at(begin);
+      for (Index b = 0; b < run; ++b, at += block_reals<Real>)
+        lanes_rotated<Real, lanes>(Block2<Real>::load(at), lane_coefficients, each_lane).store(at);
+      begin = next_without(begin, part.outside | (run - 1));
+    } while (begin);
     return;
   }
   const Index blocks = bit(step.table_bits) / width<Real>;  // of a table
-  const Index begin = part.first / blocks, end = (part.first + part.count) / blocks;
-  for (Index h = begin; h < end; ++h) {
+  const Index without = part.outside / blocks;
+  Index rest = 0;
+  do {
+    const Index h = rest | part.first / blocks;
     int c = 0;
     for (int f = 0; f < step.functions; ++f) {
       const Index masked = h & step.function_mask[f];
@@ -269,7 +283,8 @@ void diagonal_step(const Part<Real>& part, const DiagonalStep& step, const Table
     } else {
       sweep([&](Block2<Real> x, Index b) { return x * (entry(b) * scale); });
     }
-  }
+    rest = next_without(rest, without);
+  } while (rest);
 }
 
 // distance number k of those within a mask of lane bits.
@@ -286,7 +301,7 @@ constexpr int distance_within(int lanes, int k) {
 template <class Real, int blocks, int lanes>
 void matrix_step(const Part<Real>& part, const MatrixStep& step, const Real* coefficients) {
   constexpr int lane_bits = trailing_zeros(width<Real>);
-  constexpr int rows = 1 << blocks, exchanges = 1 << __builtin_popcount(lanes);
+  constexpr int rows = 1 << blocks, exchanges = 1 << __builtin_popcount(lanes), columns = rows * exchanges;
   Index distance[rows] = {}, fixed = step.controls;
   for (int k = 0; k < blocks; ++k) {
     const Index one = bit(step.position[k] - lane_bits);
@@ -294,34 +309,47 @@ void matrix_step(const Part<Real>& part, const MatrixStep& step, const Real* coe
     for (int r = 0; r < rows; ++r)
       if (r >> k & 1) distance[r] += one * block_reals<Real>;
   }
-  const Index inside = part.count - 1, above = step.controls & ~inside;
+  const Index above = step.controls & part.outside, set = step.controls & ~part.outside;
   if ((part.first & above) != above) return;
-  const Index inner = fixed & inside, set = step.controls & inside;
-  for (Index b = 0; b < part.count; b = ((b | inner) + 1) & ~inner) {
-    Real* at = part.tile + (part.first + b + set) * block_reals<Real>;
-    Block2<Real> in[rows];
-    for (int r = 0; r < rows; ++r) in[r] = Block2<Real>::load(at + distance[r]);
-    Block2<Real> out[rows] = {};
-    [&]<std::size_t... d>(std::index_sequence<d...>) {
-      (([&] {
-         constexpr int far = distance_within(lanes, int(d));
+  fixed |= part.outside;
+  const auto sweep = [&](auto at_once) __attribute__((always_inline)) {
+    constexpr int sets = at_once;
+    Index b = 0;
+    do {
+      Real* at[sets];
+      Block2<Real> x[sets][columns];
+      for (int s = 0; s < sets; ++s, b = next_without(b, fixed)) {
+        at[s] = part.at(b | set);
+        for (int c = 0; c < rows; ++c) {
+          const auto in = Block2<Real>::load(at[s] + distance[c]);
+          [&]<std::size_t... d>(std::index_sequence<d...>) {
+            ((x[s][c * exchanges + int(d)] = in.template exchanged<distance_within(lanes, int(d))>()), ...);
+          }(std::make_index_sequence<exchanges>());
+        }
+      }
 #pragma GCC unroll 4
-         for (int c = 0; c < rows; ++c) {
-           const Block2<Real> x = in[c].template exchanged<far>();
+      for (int r = 0; r < rows; ++r) {
+        Block2<Real> out[sets] = {};
 #pragma GCC unroll 4
-           for (int r = 0; r < rows; ++r) {
-             const Block2<Real> u = Block2<Real>::load(coefficients + ((r * rows + c) * exchanges + int(d)) * block_reals<Real>);
-             out[r].re += x.re * u.re;
-             out[r].re -= x.im * u.im;
-             out[r].im += x.re * u.im;
-             out[r].im += x.im * u.re;
-           }
-         }
-       }()),
-       ...);
-    }(std::make_index_sequence<exchanges>());
-    for (int r = 0; r < rows; ++r) out[r].store(at + distance[r]);
-  }
+        for (int c = 0; c < columns; ++c) {
+          const auto u = Block2<Real>::load(coefficients + (r * columns + c) * block_reals<Real>);
+#pragma GCC unroll 2
+          for (int s = 0; s < sets; ++s) {
+            out[s].re += x[s][c].re * u.re;
+            out[s].im += x[s][c].re * u.im;
+            out[s].re -= x[s][c].im * u.im;
+            out[s].im += x[s][c].im * u.re;
+          }
+        }
+        for (int s = 0; s < sets; ++s) out[s].store(at[s] + distance[r]);
+      }
+    } while (b);
+  };
+  constexpr int sets = register_bytes == 64 ? 2 : 1;  // as many as there are registers for
+  if (sets == 1 || next_without(0, fixed) == 0)
+    sweep(std::integral_constant<int, 1>());
+  else
+    sweep(std::integral_constant<int, sets>());
 }
 
 template <class Real>
@@ -337,16 +365,18 @@ void matrix_on(const Part<Real>& part, const MatrixStep& step, const Real* coeff
 template <class Real>
 void exchange_blocks(const Part<Real>& part, const ExchangeStep& step) {
   if (!step.outer.holds(part.base)) return;
-  const Index inside = part.count - 1, above = step.controls & ~inside;
+  const Index above = step.controls & part.outside, set = step.controls & ~part.outside;
   if ((part.first & above) != above) return;
-  const Index set = step.controls & inside, fixed = step.one | step.other | set;
-  for (Index b = 0; b < part.count; b = ((b | fixed) + 1) & ~fixed) {
-    Real* at = part.tile + (part.first + b + set) * block_reals<Real>;
+  const Index fixed = step.one | step.other | set | part.outside;
+  Index b = 0;
+  do {
+    Real* at = part.at(b | set);
     Real *one = at + step.one * block_reals<Real>, *other = at + step.other * block_reals<Real>;
     const auto x = Block2<Real>::load(one), y = Block2<Real>::load(other);
     y.store(one);
     x.store(other);
-  }
+    b = next_without(b, fixed);
+  } while (b);
 }
 
 template <class Real, int lanes, bool imaginary>
@@ -360,22 +390,24 @@ void pauli_step(const Part<Real>& part, const PauliStep& step, const Real* coeff
     if (imaginary) return Block2<Real>{cosine * own.re - k * x.im, cosine * own.im + k * x.re};
     return Block2<Real>{cosine * own.re + k * x.re, cosine * own.im + k * x.im};
   };
-  const Index pivot = lowest(step.x), end = part.first + part.count;
-  const int flips = parity(step.x & step.z);
-  for (Index b = part.first; b < end; b = ((b | pivot) + 1) & ~pivot) {
+  const Index without = lowest(step.x) | part.outside;
+  const int flips = parity(step.x & step.z), first = parity(part.first & step.z);
+  Index b = 0;
+  do {
     // The sign belongs to the index that is read.
-    const int p = parity(b & step.z);
-    Real* here = part.tile + b * block_reals<Real>;
+    const int p = parity(b & step.z) ^ first;
+    Real* here = part.at(b);
     const auto x = Block2<Real>::load(here);
     if (step.x == 0) {
       turned(x, x, by_parity[p]).store(here);
-      continue;
+    } else {
+      Real* there = part.at(b ^ step.x);
+      const auto y = Block2<Real>::load(there);
+      turned(x, y, by_parity[p ^ flips]).store(here);
+      turned(y, x, by_parity[p]).store(there);
     }
-    Real* there = part.tile + (b ^ step.x) * block_reals<Real>;
-    const auto y = Block2<Real>::load(there);
-    turned(x, y, by_parity[p ^ flips]).store(here);
-    turned(y, x, by_parity[p]).store(there);
-  }
+    b = next_without(b, without);
+  } while (b);
 }
 
 template <class Real>
@@ -395,7 +427,7 @@ double observed(const Part<Real>& part, const ObserveStep& step, const Real* sig
   using R = Reals<Real>;
   using Vector = typename R::Vector;
   constexpr Index closed_after = 512;
-  const Index pivot = lowest(step.x), end = part.first + part.count;
+  const Index pivot = lowest(step.x), without = pivot | part.outside;
   const int flips = parity(step.x & step.z);
   Vector sum = {};
   double total = 0;
@@ -404,17 +436,18 @@ double observed(const Part<Real>& part, const ObserveStep& step, const Real* sig
     for (int l = 0; l < width<Real>; ++l) total += double(sum[l]);
     sum = Vector{};
   };
-  Index added = 0;
-  for (Index b = part.first; b < end; b = ((b | pivot) + 1) & ~pivot) {
-    const auto a = Block2<Real>::load(part.tile + b * block_reals<Real>);
-    const auto c = Block2<Real>::load(part.tile + (b ^ step.x) * block_reals<Real>).template exchanged<lanes>();
+  Index added = 0, b = 0;
+  do {
+    const auto a = Block2<Real>::load(part.at(b));
+    const auto c = Block2<Real>::load(part.at(b ^ step.x)).template exchanged<lanes>();
     const Vector product = imaginary ? a.im * c.re - a.re * c.im : a.re * c.re + a.im * c.im;
     if (parity(b & step.z) ^ flips)
       sum -= product;
     else
       sum += product;
     if (++added % closed_after == 0) close();
-  }
+    b = next_without(b, without);
+  } while (b);
   close();
   return pivot ? 2 * total : total;
 }
@@ -525,9 +558,9 @@ void run_step(const Program& program, const Step& step, const Part<Real>& part, 
 template <class Real>
 void run_steps(const Program& program, Real* tile, Index base, Real* scratch) {
   const Step* steps = program.at<Step>(program.steps);
-  const Index blocks = bit(program.tile_bits) / width<Real>, chunk = bit(program.chunk_bits) / width<Real>;
-  constexpr int most_local = 64;
-  Tables<Real> tables[most_local];
+  const Index blocks = bit(program.tile_bits) / width<Real>;
+  constexpr int most_at_once = 64;
+  Tables<Real> tables[most_at_once];
   for (int next = 0; next < program.step_count;) {
     int end = next;
     Real* free = scratch;
@@ -535,10 +568,13 @@ void run_steps(const Program& program, Real* tile, Index base, Real* scratch) {
       if (steps[end].kind == StepKind::diagonal && steps[end].diagonal.factors)
         tables[end - next] = tables_for<Real>(program, steps[end].diagonal, base, free);
       ++end;
-    } while (end < program.step_count && steps[end].local && steps[end - 1].local && end - next < most_local);
-    const Index at_once = steps[next].local ? chunk : blocks;
-    for (Index first = 0; first < blocks; first += at_once)
-      for (int k = next; k < end; ++k) run_step<Real>(program, steps[k], {tile, first, at_once, base}, tables[k - next]);
+    } while (end < program.step_count && steps[next].outside && steps[end].outside == steps[next].outside && end - next < most_at_once);
+    const Index outside = steps[next].outside;
+    Index first = 0;
+    do {
+      for (int k = next; k < end; ++k) run_step<Real>(program, steps[k], {tile, first, outside | -blocks, base}, tables[k - next]);
+      first = next_without(first, ~outside);
+    } while (first);
     next = end;
   }
 }
@@ -561,7 +597,7 @@ void observe_tile(const Amplitude<Real>* psi, const Program& program, Index chun
   gather_tile<Real>(psi + base, tile, program);
   const Step* steps = program.at<Step>(program.steps);
   for (int k = 0; k < program.step_count; ++k)
-    out[k] = observe_on<Real>({tile, 0, blocks, base}, steps[k].observe, program.at<Real>(steps[k].observe.signs));
+    out[k] = observe_on<Real>({tile, 0, -blocks, base}, steps[k].observe, program.at<Real>(steps[k].observe.signs));
 }
 
 template <class Real>

@@ -34,7 +34,6 @@ Observation observe(int n, std::span<const PauliMasks> products, std::vector<int
   program.tile_mask = tile;
   program.tile_bits = tiling.tile_bits;
   program.run_bits = tiling.run_bits;
-  program.chunk_bits = tiling.tile_bits;
   program.chunks = bit(n - tiling.tile_bits);
   program.step_count = static_cast<std::int32_t>(observation.products.size());
   const auto positions = [&](Index bits) {

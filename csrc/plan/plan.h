@@ -48,6 +48,7 @@ struct Tiling {
   int tile_bits = 0;   // amplitudes that stay in the second-level cache
   int run_bits = 0;    // of neighbours in memory
   int chunk_bits = 0;  // that stay in the first-level cache
+  int near_bits = 0;   // the lowest of these: neighbours that have a place of their own there; the others may be any
 };
 
 template <class Real>

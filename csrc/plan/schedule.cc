@@ -153,7 +153,9 @@ Tiling best_tiling() {
   const long second = sysconf(_SC_LEVEL2_CACHE_SIZE);
   const Index fitting = std::max<Index>(second, 256 * 1024) / 2 / Index{sizeof(std::complex<Real>)};
   const int tile_bits = std::min(63 - __builtin_clzll(static_cast<unsigned long long>(fitting)), most_tile_bits);
-  return {tile_bits, sizeof(Real) == 8 ? 4 : 5, sizeof(Real) == 8 ? 10 : 11};
+  constexpr int way_bits = sizeof(Real) == 8 ? 8 : 9;  // 4 KiB of a first-level cache, one of its ways; a quarter is for coefficients
+  const long ways = sysconf(_SC_LEVEL1_DCACHE_ASSOC);
+  return {tile_bits, sizeof(Real) == 8 ? 4 : 5, way_bits + (ways >= 12 ? 3 : 2), way_bits};
 }
 
 Tiling narrowed(Tiling tiling, int n, const TileShape& shape, int workers) {
@@ -162,6 +164,7 @@ Tiling narrowed(Tiling tiling, int n, const TileShape& shape, int workers) {
   tiling.tile_bits = std::min({tiling.tile_bits, n, std::max(shared, smallest_tile)});
   tiling.run_bits = std::min(std::max(tiling.run_bits, shape.lane_bits), tiling.tile_bits);
   tiling.chunk_bits = std::min(std::max(tiling.chunk_bits, shape.lane_bits), tiling.tile_bits);
+  tiling.near_bits = std::min(std::max(tiling.near_bits, shape.lane_bits), tiling.chunk_bits);
   return tiling;
 }
 

@@ -61,16 +61,18 @@ template <class Real>
 class TileWriter {
  public:
   TileWriter(const Circuit& circuit, Index tile_mask, const TileShape& shape, const Tiling& tiling)
-      : circuit_(circuit), n_(circuit.n()), mask_(tile_mask), shape_(shape), chunk_bits_(tiling.chunk_bits) {
+      : circuit_(circuit), n_(circuit.n()), mask_(tile_mask), shape_(shape), chunk_bits_(tiling.chunk_bits), near_bits_(tiling.near_bits) {
     Program& program = text_.program();
     program.tiled = true;
     program.n = n_;
     program.tile_mask = tile_mask;
     program.tile_bits = tile_bits_ = __builtin_popcountll(static_cast<unsigned long long>(tile_mask));
     program.run_bits = std::min(tiling.run_bits, tile_bits_);
-    program.chunk_bits = chunk_bits_ = std::min(chunk_bits_, tile_bits_);
     program.chunks = bit(n_ - tile_bits_);
-    table_bits_ = std::min(most_table_bits, chunk_bits_);
+    chunk_bits_ = std::min(chunk_bits_, tile_bits_);
+    near_bits_ = std::min(near_bits_, chunk_bits_);
+    table_bits_ = std::min(most_table_bits, near_bits_);
+    low_chunk_ = outside(ones(chunk_bits_));
     int inside = 0;
     for (int b = 0; b < n_; ++b)
       if (tile_mask & bit(b)) position_[b] = inside < shape.lane_bits ? shape.lane_of[inside] : inside, ++inside;
@@ -96,6 +98,7 @@ class TileWriter {
       diagonal(std::exchange(waiting, {}), std::exchange(pending.scalar, 1.0), {});
     else
       pending.terms = std::move(waiting);
+    place_diagonals();
     Program& program = text_.program();
     program.step_count = static_cast<std::int32_t>(steps_.size());
     program.scratch = scratch_;
@@ -164,11 +167,28 @@ class TileWriter {
 
   // --- steps -----------------------------------------------------------------------------------------------------------------------
 
-  Step& step(StepKind kind, bool local) {
+  Step& step(StepKind kind, Index outside) {
     steps_.emplace_back();
     steps_.back().kind = kind;
-    steps_.back().local = local;
+    steps_.back().outside = outside;
     return steps_.back();
+  }
+
+  // Of block numbers, those without these positions; 0 if that is none.
+  Index outside(Index chunk) const { return (ones(tile_bits_) & ~chunk) >> shape_.lane_bits; }
+
+  // What is diagonal can be done in any chunks: in those of the steps after it, else of those before.
+  void place_diagonals() {
+    Index chunks = 0;
+    const auto place = [&](Step& step) {
+      if (step.kind != StepKind::diagonal || step.outside)
+        chunks = step.outside;
+      else
+        step.outside = chunks;
+    };
+    std::for_each(steps_.rbegin(), steps_.rend(), place);
+    chunks = low_chunk_;
+    std::for_each(steps_.begin(), steps_.end(), place);
   }
 
   // One register of each rotation's own and partner's coefficients, lowest lane bit first; the mask of lane bits.
@@ -192,7 +212,7 @@ class TileWriter {
     if (std::none_of(rotations.begin(), rotations.end(), [&](const Rotation& r) { return in_lane(r.position); })) return;
     std::int64_t offset;
     const int mask = lane_rotations(rotations, offset);
-    DiagonalStep& diagonal = step(StepKind::diagonal, true).diagonal;
+    DiagonalStep& diagonal = step(StepKind::diagonal, 0).diagonal;
     diagonal = {};
     diagonal.lanes = mask;
     diagonal.lane_coefficients = offset;
@@ -305,7 +325,7 @@ class TileWriter {
     if (diagonal.low_factor_count) scratch_ += static_cast<std::int64_t>(2 * low.size() * sizeof(Real));
     if (diagonal.high_factor_count) scratch_ += static_cast<std::int64_t>((2 * highs + lanes()) * sizeof(Real));
     if (left.empty()) diagonal.lanes = lane_rotations(rotations, diagonal.lane_coefficients);
-    step(StepKind::diagonal, true).diagonal = diagonal;
+    step(StepKind::diagonal, 0).diagonal = diagonal;
     return left.empty();
   }
 
@@ -318,24 +338,60 @@ class TileWriter {
     }
   }
 
+  // All are on different bits, so that their order is free: in one chunk after the other of the first-level cache, as many as it has
+  // bits for, and what needs more bits at once in the whole tile.
   void matrices(const Stage& stage) {
-    std::vector<Rotation> local, global;
+    std::vector<Rotation> low, high;
     for (const Rotation& rotation : stage.rotations)
-      if (!in_lane(rotation.position)) (rotation.position < chunk_bits_ ? local : global).push_back(rotation);
-    rotate(local, true);
-    for (const bool local_ones : {true, false}) {
-      for (const int number : stage.others)
-        if (is_local(circuit_.actions()[number]) == local_ones) other(circuit_.actions()[number], local_ones);
-      if (local_ones) rotate(global, false);
+      if (!in_lane(rotation.position)) (rotation.position < chunk_bits_ ? low : high).push_back(rotation);
+    std::vector<int> left = stage.others;
+    if (!low.empty()) {
+      rotate(low, low_chunk_);
+      for (const int number : taken(left, ones(chunk_bits_))) other(circuit_.actions()[number], low_chunk_);
+    }
+    rotate(high, 0);
+    while (!left.empty()) {
+      const Index chunk = chosen_chunk(left);
+      const std::vector<int> now = chunk ? taken(left, chunk) : std::exchange(left, {});
+      for (const int number : now) other(circuit_.actions()[number], chunk && now.size() > 1 ? outside(chunk) : 0);
     }
   }
 
-  void rotate(std::vector<Rotation>& rotations, bool local) {
+  // Takes those out of `actions` that mix no other positions than these.
+  std::vector<int> taken(std::vector<int>& actions, Index positions) const {
+    const auto others = [&](int number) { return (mixed(number) & ~positions) != 0; };
+    const auto middle = std::stable_partition(actions.begin(), actions.end(), others);
+    std::vector<int> result(middle, actions.end());
+    actions.erase(middle, actions.end());
+    return result;
+  }
+
+  // Positions of a chunk, chosen so that actions that need few more come first; 0 if none fits.
+  Index chosen_chunk(const std::vector<int>& actions) const {
+    const Index near = ones(near_bits_);
+    Index chunk = near;
+    bool any = false;
+    std::vector<int> left = actions;
+    const auto wanted = [&](int number) { return count(mixed(number) & ~chunk); };
+    while (!left.empty()) {
+      const auto best = std::min_element(left.begin(), left.end(), [&](int a, int b) { return wanted(a) < wanted(b); });
+      if (count(chunk) + wanted(*best) > chunk_bits_) break;
+      chunk |= mixed(*best);
+      any = true;
+      left.erase(best);
+    }
+    return any ? chunk : 0;
+  }
+
+  static int count(Index mask) { return __builtin_popcountll(static_cast<unsigned long long>(mask)); }
+  Index mixed(int number) const { return positions(circuit_.actions()[number].dense); }
+
+  void rotate(std::vector<Rotation>& rotations, Index outside) {
     std::sort(rotations.begin(), rotations.end(), [](const Rotation& a, const Rotation& b) { return a.position < b.position; });
     const int most = shape_.rotations, count = static_cast<int>(rotations.size()), groups = (count + most - 1) / most;
     for (int g = 0, next = 0; g < groups; ++g) {
       const int end = count * (g + 1) / groups;
-      RotateStep& rotate = step(StepKind::rotate, local).rotate;
+      RotateStep& rotate = step(StepKind::rotate, outside).rotate;
       rotate = {};
       for (; next < end; ++next) {
         rotate.position[rotate.count] = rotations[next].position;
@@ -345,31 +401,29 @@ class TileWriter {
     }
   }
 
-  bool is_local(const Action& action) const { return positions(action.dense) < bit(chunk_bits_); }
-
-  void other(const Action& action, bool local) {
+  void other(const Action& action, Index outside) {
     const bool lanes_involved = (positions(action.dense | action.controls) & ones(shape_.lane_bits)) != 0;
     const Outer outer{action.controls & ~mask_, false};
     switch (action.kind) {
-      case Action::Kind::matrix: return matrix(action, circuit_.matrix(action), local);
+      case Action::Kind::matrix: return matrix(action, circuit_.matrix(action), outside);
       case Action::Kind::flip: {
         constexpr Coefficient x[4] = {0, 1, 1, 0};
-        if (lanes_involved) return matrix(action, x, local);
-        step(StepKind::exchange, local).exchange = {0, block_bit(position_[action.target[0]]),
+        if (lanes_involved) return matrix(action, x, outside);
+        step(StepKind::exchange, outside).exchange = {0, block_bit(position_[action.target[0]]),
                                                     positions(action.controls) >> shape_.lane_bits, outer};
         return;
       }
       case Action::Kind::swap: {
         constexpr Coefficient swap[16] = {1, 0, 0, 0, 0, 0, 1, 0, 0, 1, 0, 0, 0, 0, 0, 1};
-        if (lanes_involved) return matrix(action, swap, local);
-        step(StepKind::exchange, local).exchange = {block_bit(position_[action.target[0]]), block_bit(position_[action.target[1]]), 0, outer};
+        if (lanes_involved) return matrix(action, swap, outside);
+        step(StepKind::exchange, outside).exchange = {block_bit(position_[action.target[0]]), block_bit(position_[action.target[1]]), 0, outer};
         return;
       }
-      default: return pauli(action, local);
+      default: return pauli(action, outside);
     }
   }
 
-  void matrix(const Action& action, const Coefficient* u, bool local) {
+  void matrix(const Action& action, const Coefficient* u, Index outside) {
     MatrixStep matrix{};
     const int targets = action.targets, dim = 1 << targets;
     int lane_target[2], block_target[2], lane_count = 0;  // which target
@@ -413,10 +467,10 @@ class TileWriter {
             to[lanes()] = Real(value.imag());
           }
     matrix.coefficients = text_.append(coefficients.data(), coefficients.size());
-    step(StepKind::matrix, local).matrix = matrix;
+    step(StepKind::matrix, outside).matrix = matrix;
   }
 
-  void pauli(const Action& action, bool local) {
+  void pauli(const Action& action, Index outside) {
     PauliStep pauli{};
     const Index x = positions(action.dense), z = positions(action.z), lane_mask = ones(shape_.lane_bits);
     pauli.x = x >> shape_.lane_bits;
@@ -432,14 +486,15 @@ class TileWriter {
     Vector coefficients;
     for (int l = 0; l < lanes(); ++l) coefficients.push_back(Real(parity((l ^ pauli.x_lanes) & z & lane_mask) ? -value : value));
     pauli.coefficients = text_.append(coefficients.data(), coefficients.size());
-    step(StepKind::pauli, local).pauli = pauli;
+    step(StepKind::pauli, outside).pauli = pauli;
   }
 
   const Circuit& circuit_;
   int n_;
   Index mask_;
   TileShape shape_;
-  int chunk_bits_, tile_bits_, table_bits_;
+  int chunk_bits_, near_bits_, tile_bits_, table_bits_;
+  Index low_chunk_;  // what is outside of the chunk of the lowest positions
   std::array<int, 64> position_{}, stage_of_{};
   std::vector<Stage> stages_;
   std::vector<Step> steps_;

@@ -9,7 +9,8 @@ template <class Real>
 std::vector<ProgramText> plan_in(const Amplitudes& amplitudes, const Circuit& circuit, int workers, Tiling wanted) {
   static const Tiling best = best_tiling<Real>();
   const auto either = [](int bits, int otherwise) { return bits > 0 ? bits : otherwise; };
-  const Tiling tiling{either(wanted.tile_bits, best.tile_bits), either(wanted.run_bits, best.run_bits), either(wanted.chunk_bits, best.chunk_bits)};
+  const Tiling tiling{either(wanted.tile_bits, best.tile_bits), either(wanted.run_bits, best.run_bits),
+                      either(wanted.chunk_bits, best.chunk_bits), either(wanted.near_bits, best.near_bits)};
   return make_plan<Real>(circuit, kernels<Real>(amplitudes.isa).tile_shape(), tiling, workers);
 }
 

@@ -34,7 +34,7 @@ def circuit_of(qubits, gates):
     return circuit
 
 
-def require_equal(make_vector, gates, state, tiling=(0, 0, 0)):
+def require_equal(make_vector, gates, state, tiling=(0, 0, 0, 0)):
     """The programs of a plan against the gates one by one, in both precisions."""
     qubits = len(state).bit_length() - 1
     expected = dense.run(state, gates)
@@ -47,8 +47,8 @@ def require_equal(make_vector, gates, state, tiling=(0, 0, 0)):
 
 
 def tiling_of(rng):
-    """Small tiles, so that a small state has many; runs and chunks of any size in them."""
-    return int(rng.integers(3, 11)), int(rng.integers(1, 7)), int(rng.integers(1, 10))
+    """Small tiles, so that a small state has many; runs and chunks of any size in them, whose bits are neighbours or not."""
+    return tuple(int(rng.integers(least, most)) for least, most in ((3, 11), (1, 7), (1, 10), (1, 10)))
 
 
 @each_seed
@@ -71,8 +71,8 @@ def test_factors_on_any_bits_of_a_tile_and_outside_are_applied(make_vector, seed
     require_equal(make_vector, gates, dense.random_state(rng, qubits), tiling_of(rng))
 
 
-@pytest.mark.parametrize("tiling", [(0, 0, 0), (6, 4, 5), (9, 5, 7)], ids=str)
-@pytest.mark.parametrize("kind", ["brickwork", "fourier", "ladder", "pairs"])
+@pytest.mark.parametrize("tiling", [(0, 0, 0, 0), (6, 4, 5, 5), (9, 5, 7, 4), (10, 4, 7, 5), (11, 4, 8, 4)], ids=str)
+@pytest.mark.parametrize("kind", ["brickwork", "fourier", "ladder", "pairs", "low turns, high pairs"])
 def test_circuits_that_people_run_equal_their_gates_one_by_one(make_vector, kind, tiling):
     rng = np.random.default_rng(4)
     gates = {
@@ -80,6 +80,11 @@ def test_circuits_that_people_run_equal_their_gates_one_by_one(make_vector, kind
         "fourier": dense.fourier(11),
         "ladder": [("h", (0,), ()), *(("cx", (k, k + 1), ()) for k in range(10)), *(("cx", (k + 1, k), ()) for k in range(10))],
         "pairs": dense.random_gates(rng, 11, 60, names=["unitary", "rxx", "ryy", "rzx", "ecr", "iswap", "cswap"]),
+        "low turns, high pairs": [
+            gate
+            for pairs in [((5, 9), (10, 6)), ((5, 6), (7, 9)), ((8, 10), (9, 4))]
+            for gate in [*(("ry", (k,), (0.1 + 0.1 * k,)) for k in range(3)), *(("rxx", pair, (0.7,)) for pair in pairs)]
+        ],
     }[kind]
     require_equal(make_vector, gates, dense.random_state(rng, 11), tiling)
 

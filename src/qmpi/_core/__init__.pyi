@@ -417,7 +417,7 @@ class Vector:
 
     def clear(self, first_is_one: bool) -> None: ...
 
-    def plan(self, circuit: Circuit, tile_bits: int = 0, run_bits: int = 0, chunk_bits: int = 0) -> Plan:
+    def plan(self, circuit: Circuit, tile_bits: int = 0, run_bits: int = 0, chunk_bits: int = 0, near_bits: int = 0) -> Plan:
         """Bits that are 0 are chosen for this machine."""
 
     def run(self, plan: Plan) -> None:
