@@ -129,11 +129,7 @@ class Scheduler {
       tile |= more;
       room -= count;
     }
-    for (int b = n_ - 1; room > 0; --b)
-      if (!(tile & bit(b))) {
-        tile |= bit(b);
-        --room;
-      }
+    for (; room > 0; --room) tile |= lowest(~tile);  // neighbours in memory, if it does not matter
     return tile;
   }
 
