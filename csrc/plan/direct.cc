@@ -103,11 +103,14 @@ void direct_programs(const Circuit& circuit, const Action& action, Pending& pend
   }
 }
 
-double direct_cost(const Action& action) {
+double direct_cost(const Action& action, int lane_bits) {
   const auto part = [](Index mask) { return std::ldexp(1.0, -__builtin_popcountll(static_cast<unsigned long long>(mask))); };
   switch (action.kind) {
     case Action::Kind::diagonal: return action.count == 1 ? part(action.diagonal) : action.count;
-    case Action::Kind::matrix: return (action.targets == 2 ? 1.2 : 1.0) * part(action.controls);
+    case Action::Kind::matrix: {
+      const bool within_lanes = action.targets == 2 && lowest(action.dense) < bit(lane_bits);  // one amplitude at a time
+      return (within_lanes ? 2.0 : 1.0) * part(action.controls);
+    }
     case Action::Kind::flip: return part(action.controls);
     case Action::Kind::swap: return 0.5;
     default: return 1.0;

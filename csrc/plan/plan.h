@@ -94,6 +94,6 @@ ProgramText tile_program(const Circuit& circuit, std::span<const int> actions, I
 // A pass of one kernel, and what it costs in units of reading and writing the whole state once. Appends as many as it takes.
 void direct_programs(const Circuit& circuit, const Action& action, Pending& pending, std::vector<ProgramText>& programs);
 void direct_programs(int n, Pending& pending, std::vector<ProgramText>& programs);  // what is pending
-double direct_cost(const Action& action);
+double direct_cost(const Action& action, int lane_bits);  // of registers of amplitudes
 
 }  // namespace qmpi

@@ -16,6 +16,7 @@ constexpr std::size_t looked_ahead = 1024;  // actions
 constexpr double tile_pass = 1.1;           // in units of direct_cost: a pass over tiles that does nothing
 constexpr double tile_action = 0.08;        // an action in it
 constexpr int most_rounds = 3;              // of improving a choice
+constexpr int small_tile = 15;              // a larger one costs more if there is little to do in it
 
 class Scheduler {
  public:
@@ -60,7 +61,7 @@ class Scheduler {
           }
       }
     }
-    return best;
+    return filled(needed(best));
   }
 
   // Takes what a pass over these tiles can run off the list.
@@ -129,7 +130,23 @@ class Scheduler {
       tile |= more;
       room -= count;
     }
-    for (; room > 0; --room) tile |= lowest(~tile);  // neighbours in memory, if it does not matter
+    return filled(tile);
+  }
+
+  // Bits of the tile that what runs there mixes.
+  Index needed(Index tile) const {
+    Index mixed = 0, chosen = 0, needed = low_;
+    for (const Glance& action : worth_) {
+      if (runs(action.dense, action.diagonal, action.block ? 0 : tile, mixed, chosen)) needed |= action.dense;
+      if ((mixed & wanted_) == wanted_) break;
+    }
+    return needed;
+  }
+
+  // By neighbours in memory, where there is a choice; not larger than it need be.
+  Index filled(Index tile) const {
+    const int wanted = std::min(tile_bits_, small_tile) - __builtin_popcountll(static_cast<unsigned long long>(tile));
+    for (int room = wanted; room > 0; --room) tile |= lowest(~tile);
     return tile;
   }
 
@@ -188,7 +205,7 @@ std::vector<ProgramText> make_plan(const Circuit& circuit, const TileShape& shap
       continue;
     }
     double directly = 0;
-    for (const int action : taken) directly += direct_cost(circuit.actions()[action]);
+    for (const int action : taken) directly += direct_cost(circuit.actions()[action], shape.lane_bits - 1);
     if (n > tiling.tile_bits && pending.terms.empty() && directly <= tile_pass + tile_action * static_cast<double>(taken.size())) {
       for (const int action : taken) direct_programs(circuit, circuit.actions()[action], pending, programs);
       continue;
