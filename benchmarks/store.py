@@ -1,4 +1,5 @@
-"""What one lock per component buys: two processes side by side, and small work while another rank works on a large state.
+"""How little ranks disturb each other, and how much they help: two processes side by side, small work while another rank works on a large
+state, and a rank that waits while another has much to do.
 
     python benchmarks/store.py
 
@@ -7,6 +8,7 @@ starts the ranks it needs itself. `--part NAME` is what a rank runs.
 
 from __future__ import annotations
 
+import os
 import statistics
 import time
 from typing import TYPE_CHECKING
@@ -111,20 +113,68 @@ def beside() -> dict[str, float]:
     return {}
 
 
-PARTS = {"disjoint": disjoint, "beside": beside}
+def helping() -> dict[str, float]:
+    """Rank 0, bound to one core, works on 26 qubits; rank 1, on another, sleeps meanwhile or waits inside qmpi. Seconds, medians."""
+    import numpy as np
+
+    import qmpi
+    from qmpi import cz, u
+
+    comm, rng = qmpi.COMM_WORLD, np.random.default_rng(1)
+    cores = sorted(os.sched_getaffinity(0))
+    comm.barrier()  # which starts nothing that could run elsewhere
+    os.sched_setaffinity(0, {cores[comm.rank % len(cores)]})
+    register = large_component(comm, 26) if comm.rank == 0 else comm.alloc()
+
+    def work() -> None:
+        for layer in range(4):
+            for qubit in register:
+                u(*rng.normal(size=3), qubit)
+            for k in range(layer % 2, 25, 2):
+                cz(register[k], register[k + 1])
+        comm._session.core.flush()
+
+    times: dict[str, list[float]] = {"asleep": [], "waiting": []}
+    for turn in range(8):
+        where = "asleep" if turn % 2 else "waiting"
+        comm.barrier()
+        if comm.rank == 0:
+            start = time.perf_counter()
+            work()
+            times[where].append(time.perf_counter() - start)
+            if where == "waiting":
+                comm.send_move(comm.alloc(), 1)
+            else:
+                comm.mpi.send(None, dest=1)
+        elif where == "waiting":
+            comm.recv_move(source=0)
+        else:
+            while not comm.mpi.iprobe(source=0):
+                time.sleep(0.01)
+            comm.mpi.recv(source=0)
+    if comm.rank:
+        return {}
+    return {where: statistics.median(seconds[1:]) for where, seconds in times.items()}
+
+
+PARTS = {"disjoint": disjoint, "beside": beside, "helping": helping}
 
 
 def table() -> None:
     """Runs both and prints a table."""
     ratios = machine.run_ranks(2, __file__, "--part", "disjoint")
     small = machine.run_ranks(2, __file__, "--part", "beside")
+    helped = machine.run_ranks(2, __file__, "--part", "helping", QMPI_NUM_THREADS="1")
     print(f"Medians, complex128; {machine.describe()}.\n")
-    print("| | measured | at most |\n|---|---|---|")
+    print("| | measured | wanted |\n|---|---|---|")
     print("| two processes on 22 qubits each, at the same time / in turn: | | |")
-    print(f"| two-qubit unitaries | {ratios['unitaries']:.2f} | 0.6 |")
-    print(f"| one-qubit gates | {ratios['hadamards']:.2f} | 0.6 |")
+    print(f"| two-qubit unitaries | {ratios['unitaries']:.2f} | at most 0.6 |")
+    print(f"| one-qubit gates | {ratios['hadamards']:.2f} | at most 0.6 |")
     print(f"| (the machine: arrays of that size scaled in place) | ({ratios['scaling']:.2f}) | |")
-    print(f"| gate and measurement on a pair while another rank works on 24 qubits | {small['median_us']:.1f} µs | 100 µs |")
+    print(f"| gate and measurement on a pair while another rank works on 24 qubits | {small['median_us']:.1f} µs | at most 100 µs |")
+    gain = helped["asleep"] / helped["waiting"]
+    print("| 26 qubits on one core, another rank waits inside qmpi on another core: | | |")
+    print(f"| how many times as fast ({helped['waiting']:.2f} s, not {helped['asleep']:.2f} s) | {gain:.2f} | at least 1.6 |")
 
 
 if __name__ == "__main__":

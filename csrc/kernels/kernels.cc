@@ -14,6 +14,7 @@ namespace qmpi::QMPI_ISA {
 
 template <class Real>
 void run(Amplitude<Real>* psi, const Program& program, Index begin, Index end) {
+  if (program.in_place) return run_in_place<Real>(psi, program, begin, end);
   if (program.tiled) return run_tiles<Real>(psi, program, begin, end);
   const Direct& direct = program.direct;
   const Coefficient* matrix = program.at<Coefficient>(direct.matrix);

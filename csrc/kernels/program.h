@@ -7,6 +7,8 @@
 // order of the instruction set's own, TileShape), the others number blocks of one register of real and one of imaginary parts.
 // A chunk of a tile stays in the first-level cache: the amplitudes whose block numbers agree in the bits `outside`. Steps in a row that
 // need no more than one chunk of the same kind run chunk by chunk.
+//
+// A program in place is one matrix step without a buffer: registers are taken apart as they are loaded, positions are bits of the index.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -138,7 +140,7 @@ struct Program {
   std::int64_t bytes;      // of all of it
   std::int64_t chunks;     // tiles, or parts
   std::int32_t n;
-  bool tiled;
+  bool tiled, in_place;
   // tiled
   std::int32_t tile_bits, run_bits;
   Index tile_mask;

@@ -99,6 +99,35 @@ struct Block2 {
 template <class Real>
 constexpr Index block_reals = 2 * width<Real>;
 
+// How a block lies in a tile, and how the same amplitudes lie outside.
+template <class Real>
+struct Apart {
+  static Block2<Real> load(const Real* from) { return Block2<Real>::load(from); }
+  static void store(Block2<Real> block, Real* to) { block.store(to); }
+};
+template <class Real>
+struct Interleaved {
+  using R = Reals<Real>;
+  static Block2<Real> load(const Real* from) {
+    const auto a = R::load(from), b = R::load(from + width<Real>);
+    return {R::template parts<0>(a, b), R::template parts<1>(a, b)};
+  }
+  static void store(Block2<Real> block, Real* to) {
+    R::store(R::template pairs<0>(block.re, block.im), to);
+    R::store(R::template pairs<1>(block.re, block.im), to + width<Real>);
+  }
+};
+// Asks for what comes next: no machine follows several streams across pages.
+template <class Real>
+struct Streamed : Interleaved<Real> {
+  static Block2<Real> load(const Real* from) {
+    constexpr int amplitudes_ahead = 256;
+    for (int line = 0; line < 2 * register_bytes; line += 64)
+      __builtin_prefetch(reinterpret_cast<const char*>(from + 2 * amplitudes_ahead) + line);
+    return Interleaved<Real>::load(from);
+  }
+};
+
 // --- memory ------------------------------------------------------------------------------------------------------------------------
 
 // body(offset in psi, place in the buffer) for every run of a tile; prefetch(offset) some runs before: no machine guesses their order.
@@ -126,30 +155,21 @@ auto prefetch_run(const Amplitude<Real>* psi, const Program& program) {
 
 template <class Real>
 void gather_tile(const Amplitude<Real>* psi, Real* tile, const Program& program) {
-  using R = Reals<Real>;
   const Index reals = 2 * bit(program.run_bits);
   for_each_run<Real>(program, prefetch_run<Real, false>(psi, program), [&](Index offset, Index place) {
     const Real* from = reinterpret_cast<const Real*>(psi + offset);
     Real* to = tile + 2 * place;
-    for (Index i = 0; i < reals; i += block_reals<Real>) {
-      const auto a = R::load(from + i), b = R::load(from + i + width<Real>);
-      Block2<Real>{R::template parts<0>(a, b), R::template parts<1>(a, b)}.store(to + i);
-    }
+    for (Index i = 0; i < reals; i += block_reals<Real>) Interleaved<Real>::load(from + i).store(to + i);
   });
 }
 
 template <class Real>
 void scatter_tile(Amplitude<Real>* psi, const Real* tile, const Program& program) {
-  using R = Reals<Real>;
   const Index reals = 2 * bit(program.run_bits);
   for_each_run<Real>(program, prefetch_run<Real, true>(psi, program), [&](Index offset, Index place) {
     Real* to = reinterpret_cast<Real*>(psi + offset);
     const Real* from = tile + 2 * place;
-    for (Index i = 0; i < reals; i += block_reals<Real>) {
-      const auto block = Block2<Real>::load(from + i);
-      R::store(R::template pairs<0>(block.re, block.im), to + i);
-      R::store(R::template pairs<1>(block.re, block.im), to + i + width<Real>);
-    }
+    for (Index i = 0; i < reals; i += block_reals<Real>) Interleaved<Real>::store(Block2<Real>::load(from + i), to + i);
   });
 }
 
@@ -298,7 +318,7 @@ constexpr int distance_within(int lanes, int k) {
   return distance;
 }
 
-template <class Real, int blocks, int lanes>
+template <class Real, int blocks, int lanes, class Access>
 void matrix_step(const Part<Real>& part, const MatrixStep& step, const Real* coefficients) {
   constexpr int lane_bits = trailing_zeros(width<Real>);
   constexpr int rows = 1 << blocks, exchanges = 1 << __builtin_popcount(lanes), columns = rows * exchanges;
@@ -321,7 +341,7 @@ void matrix_step(const Part<Real>& part, const MatrixStep& step, const Real* coe
       for (int s = 0; s < sets; ++s, b = next_without(b, fixed)) {
         at[s] = part.at(b | set);
         for (int c = 0; c < rows; ++c) {
-          const auto in = Block2<Real>::load(at[s] + distance[c]);
+          const auto in = Access::load(at[s] + distance[c]);
           [&]<std::size_t... d>(std::index_sequence<d...>) {
             ((x[s][c * exchanges + int(d)] = in.template exchanged<distance_within(lanes, int(d))>()), ...);
           }(std::make_index_sequence<exchanges>());
@@ -341,7 +361,7 @@ void matrix_step(const Part<Real>& part, const MatrixStep& step, const Real* coe
             out[s].im += x[s][c].im * u.re;
           }
         }
-        for (int s = 0; s < sets; ++s) out[s].store(at[s] + distance[r]);
+        for (int s = 0; s < sets; ++s) Access::store(out[s], at[s] + distance[r]);
       }
     } while (b);
   };
@@ -352,13 +372,13 @@ void matrix_step(const Part<Real>& part, const MatrixStep& step, const Real* coe
     sweep(std::integral_constant<int, sets>());
 }
 
-template <class Real>
+template <class Access, class Real>
 void matrix_on(const Part<Real>& part, const MatrixStep& step, const Real* coefficients) {
   if (!step.outer.holds(part.base)) return;
   with_constant<width<Real>>(step.lanes, [&](auto lanes) {
     constexpr int within = __builtin_popcount(lanes);
     if constexpr (within <= 2)
-      with_constant<3 - within>(step.blocks, [&](auto blocks) { matrix_step<Real, blocks, lanes>(part, step, coefficients); });
+      with_constant<3 - within>(step.blocks, [&](auto blocks) { matrix_step<Real, blocks, lanes, Access>(part, step, coefficients); });
   });
 }
 
@@ -548,7 +568,7 @@ void run_step(const Program& program, const Step& step, const Part<Real>& part, 
         else if constexpr (lanes > 0)
           diagonal_step<Real, lanes, false>(part, step.diagonal, tables, coefficients);
       });
-    case StepKind::matrix: return matrix_on(part, step.matrix, program.at<Real>(step.matrix.coefficients));
+    case StepKind::matrix: return matrix_on<Apart<Real>>(part, step.matrix, program.at<Real>(step.matrix.coefficients));
     case StepKind::exchange: return exchange_blocks(part, step.exchange);
     case StepKind::pauli: return pauli_on(part, step.pauli, program.at<Real>(step.pauli.coefficients));
     case StepKind::observe: return;  // not in a program that changes anything
@@ -598,6 +618,16 @@ void observe_tile(const Amplitude<Real>* psi, const Program& program, Index chun
   const Step* steps = program.at<Step>(program.steps);
   for (int k = 0; k < program.step_count; ++k)
     out[k] = observe_on<Real>({tile, 0, -blocks, base}, steps[k].observe, program.at<Real>(steps[k].observe.signs));
+}
+
+template <class Real>
+void run_in_place(Amplitude<Real>* psi, const Program& program, Index begin, Index end) {
+  const MatrixStep& step = program.at<Step>(program.steps)->matrix;
+  for (Index t = begin; t < end; ++t) {
+    const Index base = tile_base(program, t);
+    const Part<Real> part{reinterpret_cast<Real*>(psi + base), 0, ~(program.tile_mask / width<Real>), base};
+    matrix_on<Streamed<Real>>(part, step, program.at<Real>(step.coefficients));
+  }
 }
 
 template <class Real>

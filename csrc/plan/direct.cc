@@ -103,14 +103,11 @@ void direct_programs(const Circuit& circuit, const Action& action, Pending& pend
   }
 }
 
-double direct_cost(const Action& action, int lane_bits) {
+double direct_cost(const Action& action) {
   const auto part = [](Index mask) { return std::ldexp(1.0, -__builtin_popcountll(static_cast<unsigned long long>(mask))); };
   switch (action.kind) {
     case Action::Kind::diagonal: return action.count == 1 ? part(action.diagonal) : action.count;
-    case Action::Kind::matrix: {
-      const bool within_lanes = action.targets == 2 && lowest(action.dense) < bit(lane_bits);  // one amplitude at a time
-      return (within_lanes ? 2.0 : 1.0) * part(action.controls);
-    }
+    case Action::Kind::matrix: return part(action.controls);
     case Action::Kind::flip: return part(action.controls);
     case Action::Kind::swap: return 0.5;
     default: return 1.0;

@@ -91,9 +91,13 @@ template <class Real>
 ProgramText tile_program(const Circuit& circuit, std::span<const int> actions, Index tile_mask, const TileShape& shape, const Tiling& tiling,
                          Pending& pending, bool last);
 
+// A pass in place of one matrix on two bits.
+template <class Real>
+ProgramText matrix_program(const Circuit& circuit, const Action& action, const TileShape& shape, const Tiling& tiling);
+
 // A pass of one kernel, and what it costs in units of reading and writing the whole state once. Appends as many as it takes.
 void direct_programs(const Circuit& circuit, const Action& action, Pending& pending, std::vector<ProgramText>& programs);
 void direct_programs(int n, Pending& pending, std::vector<ProgramText>& programs);  // what is pending
-double direct_cost(const Action& action, int lane_bits);  // of registers of amplitudes
+double direct_cost(const Action& action);
 
 }  // namespace qmpi

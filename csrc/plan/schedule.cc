@@ -204,10 +204,19 @@ std::vector<ProgramText> make_plan(const Circuit& circuit, const TileShape& shap
       direct_programs(circuit, circuit.actions()[scheduler.take_first()], pending, programs);
       continue;
     }
+    const auto is_pair = [](const Action& action) { return action.kind == Action::Kind::matrix && action.targets == 2 && action.controls == 0; };
     double directly = 0;
-    for (const int action : taken) directly += direct_cost(circuit.actions()[action], shape.lane_bits - 1);
-    if (n > tiling.tile_bits && pending.terms.empty() && directly <= tile_pass + tile_action * static_cast<double>(taken.size())) {
-      for (const int action : taken) direct_programs(circuit, circuit.actions()[action], pending, programs);
+    for (const int number : taken) directly += direct_cost(circuit.actions()[number]);
+    const bool alone = n > tiling.tile_bits ? directly <= tile_pass + tile_action * static_cast<double>(taken.size())
+                                            : taken.size() == 1 && is_pair(circuit.actions()[taken[0]]);
+    if (alone && pending.terms.empty()) {
+      for (const int number : taken) {
+        const Action& action = circuit.actions()[number];
+        if (is_pair(action))
+          programs.push_back(matrix_program<Real>(circuit, action, shape, tiling));
+        else
+          direct_programs(circuit, action, pending, programs);
+      }
       continue;
     }
     // A kernel of its own could not take along what is pending.

@@ -60,10 +60,11 @@ struct Stage {
 template <class Real>
 class TileWriter {
  public:
-  TileWriter(const Circuit& circuit, Index tile_mask, const TileShape& shape, const Tiling& tiling)
+  TileWriter(const Circuit& circuit, Index tile_mask, const TileShape& shape, const Tiling& tiling, bool in_place = false)
       : circuit_(circuit), n_(circuit.n()), mask_(tile_mask), shape_(shape), chunk_bits_(tiling.chunk_bits), near_bits_(tiling.near_bits) {
     Program& program = text_.program();
     program.tiled = true;
+    program.in_place = in_place;
     program.n = n_;
     program.tile_mask = tile_mask;
     program.tile_bits = tile_bits_ = __builtin_popcountll(static_cast<unsigned long long>(tile_mask));
@@ -75,7 +76,12 @@ class TileWriter {
     low_chunk_ = outside(ones(chunk_bits_));
     int inside = 0;
     for (int b = 0; b < n_; ++b)
-      if (tile_mask & bit(b)) position_[b] = inside < shape.lane_bits ? shape.lane_of[inside] : inside, ++inside;
+      if (tile_mask & bit(b)) position_[b] = inside < shape.lane_bits ? shape.lane_of[inside] : in_place ? b : inside, ++inside;
+  }
+
+  ProgramText write_alone(const Action& action) {
+    matrix(action, circuit_.matrix(action), 0);
+    return finish();
   }
 
   ProgramText write(std::span<const int> actions, Pending& pending, bool last) {
@@ -99,6 +105,12 @@ class TileWriter {
     else
       pending.terms = std::move(waiting);
     place_diagonals();
+    return finish();
+  }
+
+ private:
+  using Vector = std::vector<Real>;
+  ProgramText finish() {
     Program& program = text_.program();
     program.step_count = static_cast<std::int32_t>(steps_.size());
     program.scratch = scratch_;
@@ -107,8 +119,6 @@ class TileWriter {
     return std::move(text_);
   }
 
- private:
-  using Vector = std::vector<Real>;
   int lanes() const { return 1 << shape_.lane_bits; }
   bool in_lane(int position) const { return position < shape_.lane_bits; }
   Index block_bit(int position) const { return bit(position - shape_.lane_bits); }
@@ -510,6 +520,16 @@ ProgramText tile_program(const Circuit& circuit, std::span<const int> actions, I
   return TileWriter<Real>(circuit, tile_mask, shape, tiling).write(actions, pending, last);
 }
 
+template <class Real>
+ProgramText matrix_program(const Circuit& circuit, const Action& action, const TileShape& shape, const Tiling& tiling) {
+  Index part = action.dense | ones(shape.lane_bits);
+  const int room = tiling.tile_bits - __builtin_popcountll(static_cast<unsigned long long>(part));
+  for (int k = 0; k < room; ++k) part |= lowest(~part);
+  return TileWriter<Real>(circuit, part, shape, tiling, true).write_alone(action);
+}
+
+template ProgramText matrix_program<float>(const Circuit&, const Action&, const TileShape&, const Tiling&);
+template ProgramText matrix_program<double>(const Circuit&, const Action&, const TileShape&, const Tiling&);
 template ProgramText tile_program<float>(const Circuit&, std::span<const int>, Index, const TileShape&, const Tiling&, Pending&, bool);
 template ProgramText tile_program<double>(const Circuit&, std::span<const int>, Index, const TileShape&, const Tiling&, Pending&, bool);
 

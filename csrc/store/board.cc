@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "kernels/bits.h"
 #include "store/doorbell.h"
 
 namespace qmpi {
@@ -13,6 +14,24 @@ namespace {
 constexpr std::int64_t spin_us = 60;  // a helper looks for more before it sleeps: the next pass comes soon
 constexpr std::int64_t sleep_us = 100'000;
 constexpr int yields_per_glance = 256;
+
+// Adds each amplitude's weight to that of the value which the bits in `mask` have.
+template <class Real>
+void add_weights(const std::complex<Real>* psi, Index size, Index mask, double* sums) {
+  constexpr Index low = 256;  // indices whose values are kept
+  const auto value = [&](Index i) {
+    Index result = 0;
+    int k = 0;
+    for (Index left = mask; left; left &= left - 1) result |= (i >> trailing_zeros(left) & 1) << k++;
+    return result;
+  };
+  Index low_values[low];
+  for (Index i = 0; i < std::min(low, size); ++i) low_values[i] = value(i);
+  for (Index begin = 0; begin < size; begin += low) {
+    double* to = sums + value(begin);
+    for (Index i = 0; i < std::min(low, size); ++i) to[low_values[i]] += std::norm(std::complex<double>(psi[begin + i]));
+  }
+}
 
 template <class Real>
 void run_chunk(const Arena& arena, const Task& task, Index chunk) {
@@ -31,6 +50,11 @@ void run_chunk(const Arena& arena, const Task& task, Index chunk) {
         arena.at<double>(task.results)[chunk * task.width + run] =
             kernel.weights(psi + chunk * size + (run << task.run_bits), task.run_bits, 0).total();
       return;
+    case Task::Kind::marginal: {
+      double* sums = arena.at<double>(task.results) + chunk * task.width;
+      std::fill(sums, sums + task.width, 0.0);
+      return add_weights(psi + chunk * size, size, task.mask & (size - 1), sums);
+    }
     case Task::Kind::weights: {
       const Weights weights = kernel.weights(psi + chunk * size, task.chunk_bits, task.mask & (size - 1));
       const bool odd = __builtin_parityll(static_cast<unsigned long long>(task.mask & (chunk * size)));

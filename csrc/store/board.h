@@ -19,15 +19,16 @@ struct Task {
     clear,    // sets amplitudes to 0
     weights,  // the weights of both parities of the bits in `mask`: two doubles at `results`
     sums,     // the weight of each run of 2^run_bits neighbours: doubles at `results`
+    marginal, // the weight of each value of the bits in `mask`, lowest first, as far as they are in a chunk: doubles at `results`
     observe,  // the observing program at `program`: its doubles at `results`
   };
   Kind kind = Kind::run;
   Isa isa = Isa::plain;
   bool single_precision = false;
   std::int32_t n = 0;
-  std::int32_t chunk_bits = 0;  // of clear, weights and sums
+  std::int32_t chunk_bits = 0;  // of clear, weights, sums and marginal
   std::int32_t run_bits = 0;    // of sums
-  std::int32_t width = 0;       // doubles per chunk
+  Index width = 0;              // doubles per chunk
   Offset psi = 0, program = 0, results = 0;
   Index mask = 0;
   Index chunks = 0;

@@ -5,6 +5,8 @@
 #include <complex>
 #include <cstring>
 
+#include "kernels/bits.h"
+
 namespace qmpi {
 namespace {
 
@@ -117,7 +119,7 @@ std::vector<double> Vector::expectations(std::span<const PauliMasks> products, P
     task.chunks = program.chunks;
     task.width = program.step_count;
     const std::vector<double> found = collect(task, patience);
-    for (std::size_t k = 0; k < found.size(); ++k) means[observation.products[k % task.width]] += found[k];
+    for (std::size_t k = 0; k < found.size(); ++k) means[observation.products[k % observation.products.size()]] += found[k];
   }
   for (const int k : left)  // more bits than a tile has
     means[k] = with([&](auto* psi, const auto& kernel) { return kernel.expectation(psi, bits_, products[k].x, products[k].z, {}); });
@@ -127,7 +129,7 @@ std::vector<double> Vector::expectations(std::span<const PauliMasks> products, P
 void Vector::sample(std::span<const double> targets, std::span<std::int64_t> indices, Patience& patience) {
   Task task = this->task(Task::Kind::sums);
   task.run_bits = std::min(sampled_run_bits, task.chunk_bits);
-  task.width = 1 << (task.chunk_bits - task.run_bits);
+  task.width = bit(task.chunk_bits - task.run_bits);
   const std::vector<double> sums = collect(task, patience);
   const Index size = Index{1} << task.run_bits;
   with([&](auto* psi, const auto&) {
@@ -158,17 +160,28 @@ void Vector::sample(std::span<const double> targets, std::span<std::int64_t> ind
   });
 }
 
+// Chunks have sums of their own, and are so few that all these take little memory beside the amplitudes, or beside the result.
 std::vector<double> Vector::marginal(std::span<const int> bits, Patience& patience) {
-  if (bits.empty()) return {weights(0, patience).total()};
-  patience.give_way();
+  std::vector<int> sorted(bits.begin(), bits.end());
+  std::sort(sorted.begin(), sorted.end());
+  Task task = this->task(Task::Kind::marginal);
+  for (const int b : sorted) task.mask |= bit(b);
+  const auto inside = [&] { return static_cast<int>(std::lower_bound(sorted.begin(), sorted.end(), task.chunk_bits) - sorted.begin()); };
+  while (bits_ - task.chunk_bits + inside() > std::max(static_cast<int>(bits.size()), bits_ - 6)) ++task.chunk_bits;
+  task.chunks = bit(bits_ - task.chunk_bits);
+  task.width = bit(inside());
+  const std::vector<double> found = collect(task, patience);
+
   std::vector<double> sums(std::size_t{1} << bits.size());
-  with([&](auto* psi, const auto&) {
-    for (Index i = 0; i < Index{1} << bits_; ++i) {
-      std::size_t value = 0;
-      for (std::size_t k = 0; k < bits.size(); ++k) value |= static_cast<std::size_t>(i >> bits[k] & 1) << k;
-      sums[value] += std::norm(std::complex<double>(psi[i]));
+  std::vector<int> place;  // of each bit among the sorted
+  for (const int b : bits) place.push_back(static_cast<int>(std::lower_bound(sorted.begin(), sorted.end(), b) - sorted.begin()));
+  for (Index chunk = 0; chunk < task.chunks; ++chunk)
+    for (Index value = 0; value < task.width; ++value) {
+      Index index = 0;
+      for (std::size_t k = 0; k < bits.size(); ++k)
+        index |= (bits[k] < task.chunk_bits ? value >> place[k] & 1 : chunk >> (bits[k] - task.chunk_bits) & 1) << k;
+      sums[static_cast<std::size_t>(index)] += found[static_cast<std::size_t>(chunk * task.width + value)];
     }
-  });
   return sums;
 }
 

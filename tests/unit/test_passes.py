@@ -145,9 +145,9 @@ def test_weights_marginals_and_samples_of_many_chunks_equal_their_definition(mak
     for mask in (0, 1, 1 << 16, 1 << 16 | 1 << 3, 0x1FFFF, 0x0F0F0):
         odd = sum(indices >> b & 1 for b in range(17) if mask >> b & 1) % 2 + 0 * indices
         np.testing.assert_allclose(vector.weights(mask), np.bincount(odd, probabilities, 2), rtol=1e-12)
-    chosen = [16, 2, 9]
-    values = sum((indices >> b & 1) << k for k, b in enumerate(chosen))
-    np.testing.assert_allclose(vector.marginal(chosen), np.bincount(values, probabilities, 8), rtol=1e-12)
+    for chosen in ([16, 2, 9], [], [16], [0], [3, 0, 15, 1], rng.permutation(17)[:13].tolist(), rng.permutation(17).tolist()):
+        values = sum(((indices >> b & 1) << k for k, b in enumerate(chosen)), 0 * indices)
+        np.testing.assert_allclose(vector.marginal(chosen), np.bincount(values, probabilities, 1 << len(chosen)), rtol=1e-12)
     ends = np.cumsum(probabilities)
     targets = np.sort(rng.uniform(0, ends[-1], 3000))
     np.testing.assert_array_equal(vector.sample(targets), np.searchsorted(ends, targets, side="right"))

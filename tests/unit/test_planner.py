@@ -89,6 +89,14 @@ def test_circuits_that_people_run_equal_their_gates_one_by_one(make_vector, kind
     require_equal(make_vector, gates, dense.random_state(rng, 11), tiling)
 
 
+@pytest.mark.parametrize("tiling", [(0, 0, 0, 0), (6, 4, 5, 4)], ids=str)
+def test_a_lone_matrix_on_any_two_bits_is_applied(make_vector, tiling):
+    rng = np.random.default_rng(5)
+    state = dense.random_state(rng, 12)
+    for a, b in [(0, 1), (1, 0), (2, 3), (3, 1), (0, 6), (7, 2), (5, 4), (4, 11), (10, 11), (11, 9)]:
+        require_equal(make_vector, [("unitary", (a, b), (dense.random_unitary(rng, 2),))], state, tiling)
+
+
 @each_seed
 def test_a_circuit_and_its_inverse_are_the_identity(make_vector, seed):
     rng = np.random.default_rng(seed)
