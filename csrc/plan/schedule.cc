@@ -13,8 +13,8 @@ namespace qmpi {
 namespace {
 
 constexpr std::size_t looked_ahead = 1024;  // actions
-constexpr double tile_pass = 1.1;           // in units of direct_cost: a pass over tiles that does nothing
-constexpr double tile_action = 0.08;        // an action in it
+constexpr double tile_pass = 2.0;           // in units of direct_cost: a pass over tiles that does nothing
+constexpr double tile_action = 0.1;         // an action in it
 constexpr int most_rounds = 3;              // of improving a choice
 constexpr int small_tile = 15;              // a larger one costs more if there is little to do in it
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.random import Philox
 
-from qmpi._core import uniform_draw
+from qmpi._core import uniform_draw, vector_draws
 from qmpi.errors import InvalidArgument
 from qmpi.randomness import choose_seed
 
@@ -19,6 +19,18 @@ def test_a_draw_is_philox_of_what_it_is_for(protocol):
         counter = (number | position << 64) - 1  # NumPy counts up before it draws
         word = int(Philox(counter=counter, key=np.array(key, np.uint64)).random_raw())
         assert uniform_draw(seed, protocol, rank, number, position) == (word >> 11) * 2.0**-53
+
+
+def test_the_draws_of_a_state_vector_are_philox_of_its_communicator_its_number_and_theirs():
+    rng = np.random.default_rng(3)
+    for _ in range(50):
+        seed, vector, number = (int(value) for value in rng.integers(2**63, size=3))
+        context = int(rng.integers(2**32))
+        key, found = [seed, 3 << 32 | context], vector_draws(seed, context, vector, number, 3)
+        for position in range(3):
+            counter = (number | position << 64 | vector << 128) - 1
+            word = int(Philox(counter=counter, key=np.array(key, np.uint64)).random_raw())
+            assert found[position] == (word >> 11) * 2.0**-53
 
 
 def test_draws_are_uniform():
