@@ -115,6 +115,7 @@ void run_together(Arena& arena, const Task& task, Patience& patience) {
   posted->next = 0;
   posted->done = 0;
   posted->open += 1;
+  board.core = sched_getcpu();
   call_helpers(arena);
   take_chunks(arena, *posted);
   for (int yields = 1; posted->done < task.chunks; ++yields) {
@@ -149,9 +150,32 @@ bool help(Arena& arena) {
   return helped;
 }
 
+namespace {
+
+// Where a thread wakes up: not on the core of whoever wakes it, which is busy. (Some systems would put it there, and leave it for
+// milliseconds.) Only a hint: nothing depends on its success.
+class Cores {
+ public:
+  Cores() { sched_getaffinity(0, sizeof all_, &all_); }
+  void avoid(int core) {
+    if (core == avoided_) return;
+    cpu_set_t others = all_;
+    if (core >= 0 && core < CPU_SETSIZE && CPU_COUNT(&all_) > 1) CPU_CLR(static_cast<std::size_t>(core), &others);
+    sched_setaffinity(0, sizeof others, &others);
+    avoided_ = core;
+  }
+
+ private:
+  cpu_set_t all_;
+  int avoided_ = -1;
+};
+
+}  // namespace
+
 Crew::Crew(std::shared_ptr<Arena> arena, int threads) : arena_(std::move(arena)) {
   const auto work = [this] {
     Board& board = board_of(*arena_);
+    Cores cores;
     std::int64_t last = now_us();
     while (!ending_) {
       const std::uint32_t seen = board.bell;
@@ -160,6 +184,7 @@ Crew::Crew(std::shared_ptr<Arena> arena, int threads) : arena_(std::move(arena))
       } else if (now_us() < last + spin_us) {
         sched_yield();
       } else {
+        cores.avoid(board.core);
         board.sleeping += 1;
         if (!ending_) futex_wait(board.bell, seen, sleep_us);
         board.sleeping -= 1;

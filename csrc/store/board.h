@@ -49,6 +49,7 @@ struct Posted {
 struct Board {
   std::atomic<std::uint32_t> bell;
   std::atomic<std::int32_t> sleeping;  // threads
+  std::atomic<std::int32_t> core;      // on which the last task was posted
   Posted posted[posted_tasks];
 };
 
