@@ -85,7 +85,10 @@ int cores() {
 void call_helpers(Arena& arena) {
   Board& board = board_of(arena);
   board.bell += 1;
-  if (board.sleeping > 0) futex_wake(board.bell, cores());
+  if (board.sleeping > 0) {
+    futex_wake(board.bell, cores());
+    sched_yield();  // to who wakes up on this core, and leaves it
+  }
   int wanted = cores() - 1;
   for (int rank = 0; wanted > 0 && rank < arena.settings().ranks; ++rank) {
     RankRecord& record = arena.rank(rank);
@@ -188,6 +191,7 @@ Crew::Crew(std::shared_ptr<Arena> arena, int threads) : arena_(std::move(arena))
         board.sleeping += 1;
         if (!ending_) futex_wait(board.bell, seen, sleep_us);
         board.sleeping -= 1;
+        cores.avoid(board.core);
         last = now_us();
       }
     }
