@@ -283,10 +283,7 @@ def table() -> None:
         ("`qmpi run -n 4 examples/first_pair.py`", f"{first_pair_s():.2f} s", "1.5 s"),
         ("`import qmpi` beyond NumPy, without mpi4py", f"{import_time_s():.3f} s", "0.1 s"),
     ]
-    print(f"Medians, complex128; {machine.describe()}.\n")
-    print("| | measured | at most |\n|---|---|---|")
-    for line in lines:
-        print("| " + " | ".join(line) + " |")
+    machine.print_table(lines)
 
 
 if __name__ == "__main__":

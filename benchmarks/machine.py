@@ -9,7 +9,7 @@ import os
 import platform
 import subprocess
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from qmpi.cli.launcher import find
@@ -39,6 +39,14 @@ def run_ranks(ranks: int, script: str, *arguments: str, timeout_s: float = 120, 
         sys.exit(f"{' '.join(command)} failed:\n{done.stdout}{done.stderr}")
     result: dict[str, float] = json.loads(done.stdout.strip().splitlines()[-1])
     return result
+
+
+def print_table(lines: Iterable[tuple[str, str, str]]) -> None:
+    """What was measured and what it may be at most, as Markdown, under the machine's name."""
+    print(f"Medians, complex128; {describe()}.\n")
+    print("| | measured | at most |\n|---|---|---|")
+    for line in lines:
+        print("| " + " | ".join(line) + " |")
 
 
 def main(description: str, parts: Mapping[str, Callable[[], dict[str, float]]], table: Callable[[], None]) -> None:

@@ -149,10 +149,7 @@ def table() -> None:
         ("200 gates on 8 qubits, planned before", f"{small_us:.0f} µs", "100 µs"),
         (f"peak memory of {QUBITS} qubits, in amplitudes", f"{peak:.2f}", "1.1"),
     ]
-    print(f"Medians, complex128; {machine.describe()}.\n")
-    print("| | measured | at most |\n|---|---|---|")
-    for line in lines:
-        print("| " + " | ".join(line) + " |")
+    machine.print_table(lines)
 
 
 if __name__ == "__main__":

@@ -16,7 +16,8 @@ double Protocol::draw(Arena& arena, const Measurement& measurement) {
     record.forced_bits >>= 1;
     return one ? certain_one : certain_zero;
   }
-  return uniform_draw(arena.settings().seed, measurement.stream, static_cast<std::uint32_t>(measurement.rank), measurement.number, measurement.position);
+  const auto rank = static_cast<std::uint32_t>(measurement.rank);
+  return uniform_draw(arena.settings().seed, measurement.stream, rank, measurement.number, measurement.position);
 }
 
 void Protocol::pack(Posting& message, Patience& patience) {

@@ -19,12 +19,9 @@ constexpr int yields_per_glance = 256;
 template <class Real>
 void add_weights(const std::complex<Real>* psi, Index size, Index mask, double* sums) {
   constexpr Index low = 256;  // indices whose values are kept
-  const auto value = [&](Index i) {
-    Index result = 0;
-    int k = 0;
-    for (Index left = mask; left; left &= left - 1) result |= (i >> trailing_zeros(left) & 1) << k++;
-    return result;
-  };
+  int positions[64], count = 0;
+  for (Index left = mask; left; left &= left - 1) positions[count++] = trailing_zeros(left);
+  const auto value = [&](Index i) { return extract(i, positions, count); };
   Index low_values[low];
   for (Index i = 0; i < std::min(low, size); ++i) low_values[i] = value(i);
   for (Index begin = 0; begin < size; begin += low) {
@@ -178,7 +175,7 @@ class Cores {
 Crew::Crew(std::shared_ptr<Arena> arena, int threads) : arena_(std::move(arena)) {
   const auto work = [this] {
     Board& board = board_of(*arena_);
-    Cores cores;
+    Cores allowed;
     std::int64_t last = now_us();
     while (!ending_) {
       const std::uint32_t seen = board.bell;
@@ -187,11 +184,10 @@ Crew::Crew(std::shared_ptr<Arena> arena, int threads) : arena_(std::move(arena))
       } else if (now_us() < last + spin_us) {
         sched_yield();
       } else {
-        cores.avoid(board.core);
         board.sleeping += 1;
         if (!ending_) futex_wait(board.bell, seen, sleep_us);
         board.sleeping -= 1;
-        cores.avoid(board.core);
+        allowed.avoid(board.core);
         last = now_us();
       }
     }

@@ -4,6 +4,7 @@ how they were called. Knows nothing of what the commands answer."""
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -80,3 +81,17 @@ def _state(process: int) -> str:
         return Path(f"/proc/{process}/stat").read_text().rpartition(")")[2].split()[0]
     except OSError:
         return ""
+
+
+def foreground_job(command: list[str]) -> subprocess.Popen[str]:
+    """Started in a group of its own, as a terminal's foreground job is: Ctrl-C reaches it and what it starts."""
+    return subprocess.Popen(
+        command,
+        env=environment({}),
+        cwd=REPOSITORY,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
+    )

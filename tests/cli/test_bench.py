@@ -21,7 +21,7 @@ from qmpi.cli.bench.command import WORKLOADS
 from qmpi.cli.bench.points import Point, numbers, points, refuse_too_large
 from qmpi.cli.bench.report import Run, gains, seconds, series
 from qmpi.cli.launcher import find
-from tests.cli.terminal import BOUND_S, REPOSITORY, bare_python, environment, qmpi, wait_for_the_end_of, write_launcher
+from tests.cli.terminal import BOUND_S, REPOSITORY, bare_python, environment, foreground_job, qmpi, wait_for_the_end_of, write_launcher
 
 QUICK = ["--qubits", 8, "--rounds", 1]
 ENDLESS = 10**9  # rounds
@@ -159,16 +159,7 @@ def suites(rounds: int) -> list[int]:
 @pytest.mark.parametrize(("how", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["Ctrl-C", "kill"])
 def test_interrupted_it_takes_its_ranks_with_it(world: list[str], how: signal.Signals, status: int) -> None:
     rounds = ENDLESS + os.getpid()
-    job = subprocess.Popen(
-        [sys.executable, "-m", "qmpi", "bench", *world, "-n", "2", "--qubits", "8", "--rounds", str(rounds)],
-        env=environment({}),
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
-    )
+    job = foreground_job([sys.executable, "-m", "qmpi", "bench", *world, "-n", "2", "--qubits", "8", "--rounds", str(rounds)])
     try:
         deadline = time.monotonic() + BOUND_S
         while len(ranks := suites(rounds)) < (1 if world else 3):  # with the launcher

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.cli.terminal import BOUND_S, REPOSITORY, environment, qmpi, wait_for_the_end_of
+from tests.cli.terminal import BOUND_S, foreground_job, qmpi, wait_for_the_end_of
 
 PROGRAMS = Path(__file__).parent / "programs"
 WORLDS = pytest.mark.parametrize("world", [[], ["--threads"]], ids=["processes", "threads"])
@@ -50,16 +50,7 @@ def test_a_seed_gives_the_same_outcomes_in_both_worlds() -> None:
 def waiting_ranks(world: list[str], folder: Path) -> Iterator[tuple[subprocess.Popen[str], list[int]]]:
     """`qmpi run` in a group of its own, as a terminal's foreground job is, and the processes of its two ranks, which wait."""
     command = [sys.executable, "-m", "qmpi", "run", *world, "-n", "2", str(PROGRAMS / "waits.py"), str(folder)]
-    job = subprocess.Popen(
-        command,
-        env=environment({}),
-        cwd=REPOSITORY,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background ignores it
-    )
+    job = foreground_job(command)
     try:
         yield job, [number(job, folder / rank) for rank in "01"]
     finally:

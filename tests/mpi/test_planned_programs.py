@@ -6,20 +6,17 @@ inverses, measurements of other ranks. For how the random programs are drawn see
 
 from __future__ import annotations
 
-import traceback
 from itertools import pairwise
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
 
 import qmpi
 from qmpi import gates
 from tests import dense
 from tests.mpi.lab import Lab
-from tests.mpi.test_random_programs import run
-from tests.strategies import Step, programs
+from tests.mpi.test_random_programs import require_the_oracle_s_state
 
 PLANNED_FROM = 13  # by default
 EXAMPLES = 15
@@ -28,29 +25,11 @@ LARGE = 13
 
 @pytest.mark.timeout(100, method="thread")
 def test_random_programs_whose_gates_wait_leave_the_oracle_s_state(comm: qmpi.Comm) -> None:
-    failure: list[str] = []
     comm._session.core.set_planned_from(2)
-
-    @settings(
-        max_examples=EXAMPLES,
-        derandomize=True,
-        database=None,
-        deadline=None,
-        phases=[Phase.explicit, Phase.generate],
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(programs)
-    def together(program: list[Step]) -> None:
-        if failure:  # Hypothesis would run it once more, on this rank alone
-            return
-        try:
-            run(comm, program)
-        except Exception:
-            failure.append("in this program:\n" + "\n".join(map(str, program)) + "\n" + traceback.format_exc())
-
-    together()
-    comm._session.core.set_planned_from(PLANNED_FROM)
-    assert not failure, failure[0]
+    try:
+        require_the_oracle_s_state(comm, EXAMPLES)
+    finally:
+        comm._session.core.set_planned_from(PLANNED_FROM)
 
 
 class Scattered:

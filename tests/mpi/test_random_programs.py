@@ -126,12 +126,12 @@ class Interpreter:
         lab.forget(name)
 
 
-@pytest.mark.timeout(100, method="thread")
-def test_random_programs_leave_the_oracle_s_state(comm: qmpi.Comm) -> None:
+def require_the_oracle_s_state(comm: qmpi.Comm, examples: int) -> None:
+    """After each of many programs, the same on all ranks."""
     failure: list[str] = []
 
     @settings(
-        max_examples=EXAMPLES,
+        max_examples=examples,
         derandomize=True,
         database=None,
         deadline=None,
@@ -149,6 +149,11 @@ def test_random_programs_leave_the_oracle_s_state(comm: qmpi.Comm) -> None:
 
     together()
     assert not failure, failure[0]
+
+
+@pytest.mark.timeout(100, method="thread")
+def test_random_programs_leave_the_oracle_s_state(comm: qmpi.Comm) -> None:
+    require_the_oracle_s_state(comm, EXAMPLES)
 
 
 def run(comm: qmpi.Comm, program: list[Step]) -> None:
