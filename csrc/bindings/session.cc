@@ -19,6 +19,7 @@ namespace {
 struct PyTicket {
   std::shared_ptr<PySession> session;
   Ticket ticket;
+  bool withdrawn = false;
 };
 
 nb::typed<nb::tuple, Qubit, nb::ellipsis> qubits_of(const std::shared_ptr<PySession>& session, std::span<const HandleName> names) {
@@ -40,6 +41,49 @@ std::tuple<std::int64_t, std::int64_t, std::int64_t, std::int64_t, std::int64_t>
   return {charges.epr_pairs, charges.epr_halves, charges.bits_sent, charges.bits_received, charges.measurements};
 }
 
+// A part that is being put together.
+struct PyPart {
+  std::shared_ptr<PySession> session;
+  PartList list;
+
+  std::vector<std::uint32_t> places(nb::handle qubits) {
+    std::vector<std::uint32_t> result;
+    for (const HandleName name : names_of(*session, qubits)) result.push_back(session->place(list, name));
+    return result;
+  }
+  void message(PartStep::Kind kind, Verb verb, nb::handle qubits, int peer, int tag) {
+    PartStep step;
+    step.kind = kind;
+    step.verb = verb;
+    step.peer = peer;
+    step.tag = tag;
+    step.whatever = qubits.is_none();
+    if (step.whatever && kind == PartStep::Kind::send) list.fence();  // until it is there
+    list.name(step, step.whatever ? std::vector<std::uint32_t>() : places(qubits), true);
+    list.add(step);
+  }
+  void bits(PartStep::Kind kind, std::uint32_t first, std::uint32_t count, int peer, int tag) {
+    list.name_bits(first, count, kind == PartStep::Kind::receive_bits);
+    PartStep step;
+    step.kind = kind;
+    step.peer = peer;
+    step.tag = tag;
+    step.count = count;
+    step.bits = first;
+    list.add(step);
+  }
+  void local(PartStep::Kind kind, nb::handle qubits, std::uint32_t first_bit) {
+    PartStep step;
+    step.kind = kind;
+    step.bits = first_bit;
+    const auto named = places(qubits);
+    const auto count = static_cast<std::uint32_t>(kind == PartStep::Kind::parity ? named.size() / 2 : named.size());
+    if (kind != PartStep::Kind::exchange) list.name_bits(first_bit, count, false);
+    list.name(step, named, false);
+    list.add(step);
+  }
+};
+
 }  // namespace
 
 void bind_session(nb::module_& m) {
@@ -55,7 +99,13 @@ void bind_session(nb::module_& m) {
       .value("truncated", Failure::truncated)
       .value("other_verb", Failure::other_verb)
       .value("counts", Failure::counts)
-      .value("abandoned", Failure::abandoned);
+      .value("abandoned", Failure::abandoned)
+      .value("memory", Failure::memory);
+  nb::enum_<Mode>(m, "Mode")
+      .value("standard", Mode::standard)
+      .value("buffered", Mode::buffered)
+      .value("synchronous", Mode::synchronous)
+      .value("ready", Mode::ready);
   m.attr("ANY_SOURCE") = any_source;
   m.attr("ANY_TAG") = any_tag;
 
@@ -106,8 +156,9 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("finished", [](PyTicket& t) { return t.ticket.posting == nullptr; })
       .def("withdraw", [](PyTicket& t) {
             Gil patience;
-            return t.session->withdraw(t.ticket, patience);
+            return t.withdrawn = t.session->withdraw(t.ticket, patience);
           }, "Takes back what nobody has matched; False if it is too late.")
+      .def_prop_ro("withdrawn", [](PyTicket& t) { return t.withdrawn; })
       .def_prop_ro("awaits", [](PyTicket& t) -> std::optional<std::tuple<std::int32_t, std::int32_t, std::uint32_t>> {
             const Posting* posting = t.ticket.posting;
             if (!posting) return std::nullopt;
@@ -117,14 +168,63 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("source", [](PyTicket& t) { return t.ticket.source; })
       .def_prop_ro("tag", [](PyTicket& t) { return t.ticket.tag; })
       .def_prop_ro("count", [](PyTicket& t) { return t.ticket.count; })
+      .def("take_back", [](PyTicket& t) {
+            Gil patience;
+            return t.session->take_back(t.ticket, patience);
+          }, "Undoes a message on its way that nobody has received; False if it is too late.")
+      .def_prop_ro("found", [](PyTicket& t) { return t.ticket.found; }, "What a probe has claimed, for `receive`.")
       .def("settle", [](PyTicket& t) {
-            t.session->settle(t.ticket);
+            Gil patience;
+            t.session->settle(t.ticket, patience);
             return as_tuple(t.ticket.charges);
           }, "Once it is finished: frees its qubits for use, and tells what it cost.")
       .def_prop_ro("failed", [](PyTicket& t) { return t.ticket.failure != Failure::none; })
       .def_prop_ro("failure", [](PyTicket& t) { return t.ticket.failure; })
       .def_prop_ro("data", [](PyTicket& t) { return nb::bytes(t.ticket.bytes.data(), t.ticket.bytes.size()); })
       .def_prop_ro("arrived", [](PyTicket& t) { return qubits_of(t.session, t.ticket.arrived); });
+
+  using StepKind = PartStep::Kind;
+  nb::class_<PyPart>(m, "Part", "One rank's part in a collective, put together step by step and then posted as a whole.")
+      .def("__init__", [](PyPart* self, std::shared_ptr<PySession> session) { new (self) PyPart{std::move(session), {}}; }, "session"_a)
+      .def("send", [](PyPart& p, Verb verb, nb::handle qubits, int peer, int tag) { p.message(StepKind::send, verb, qubits, peer, tag); },
+           "verb"_a, "qubits"_a.none(), "peer"_a, "tag"_a, "None sends on what a receive into None has brought.")
+      .def("receive", [](PyPart& p, Verb verb, nb::handle qubits, int peer, int tag) { p.message(StepKind::receive, verb, qubits, peer, tag); },
+           "verb"_a, "qubits"_a.none(), "peer"_a, "tag"_a, "None takes whatever comes; once in a part.")
+      .def("meet", [](PyPart& p, nb::handle qubits, int peer, int tag) { p.message(StepKind::meet, Verb::epr, qubits, peer, tag); },
+           "qubits"_a, "peer"_a, "tag"_a)
+      .def("send_bits", [](PyPart& p, std::uint32_t first, std::uint32_t count, int peer, int tag) { p.bits(StepKind::send_bits, first, count, peer, tag); },
+           "first"_a, "count"_a, "peer"_a, "tag"_a)
+      .def("receive_bits", [](PyPart& p, std::uint32_t first, std::uint32_t count, int peer, int tag) { p.bits(StepKind::receive_bits, first, count, peer, tag); },
+           "first"_a, "count"_a, "peer"_a, "tag"_a)
+      .def("measure", [](PyPart& p, nb::handle qubits, std::uint32_t bit) { p.local(StepKind::measure, qubits, bit); }, "qubits"_a, "bit"_a,
+           "Into bits `bit` …; the qubits become |0>.")
+      .def("parity", [](PyPart& p, nb::handle qubits, std::uint32_t bit) { p.local(StepKind::parity, qubits, bit); }, "qubits"_a, "bit"_a,
+           "CX from the first half onto the second, which is measured: one step.")
+      .def("flip", [](PyPart& p, nb::handle qubits, std::uint32_t bit) { p.local(StepKind::flip, qubits, bit); }, "qubits"_a, "bit"_a,
+           "X where the bit is 1.")
+      .def("negate", [](PyPart& p, nb::handle qubits, std::uint32_t bit) { p.local(StepKind::negate, qubits, bit); }, "qubits"_a, "bit"_a,
+           "Z where the bit is 1.")
+      .def("exchange", [](PyPart& p, nb::handle qubits) { p.local(StepKind::exchange, qubits, 0); }, "qubits"_a, "The first half with the second.")
+      .def("add", [](PyPart& p, std::uint32_t to, std::uint32_t from, std::uint32_t count) {
+        p.list.name_bits(std::min(to, from), std::max(to, from) + count - std::min(to, from), false);
+        PartStep step;
+        step.kind = StepKind::add;
+        step.bits = to;
+        step.distance = from - to;
+        step.count = count;
+        p.list.add(step);
+      }, "to"_a, "from_"_a, "count"_a, "bits[to + k] ^= bits[from_ + k].")
+      .def("record", [](PyPart& p) {
+        Gil patience;
+        p.session->record(patience);
+      }, "The gates called from now on belong to the part.")
+      .def("recorded", [](PyPart& p, nb::handle qubits) { p.session->recorded(p.list, names_of(*p.session, qubits)); }, "qubits"_a,
+           "They may use these qubits only.")
+      .def("drop_recorded", [](PyPart& p) { p.session->drop_recorded(); })
+      .def("post", [](PyPart& p, std::uint32_t context, std::uint64_t operation) {
+        Gil patience;
+        return PyTicket{p.session, p.session->post(p.list, context, operation, patience)};
+      }, "context"_a, "operation"_a);
 
   nb::class_<PySession>(m, "Session", "One rank's side of the store.")
       .def("__init__", [](PySession* self, std::shared_ptr<Arena> arena, int rank) {
@@ -195,19 +295,24 @@ void bind_session(nb::module_& m) {
         nb::sig("def snapshot(self, ids: Sequence[int]) -> list[tuple[list[int], NDArray[numpy.complex128]]]"))
       .def("force", [](PySession& s, std::uint64_t bits, int count) { s.force(bits, count); }, "bits"_a, "count"_a)
       .def("send", [](const std::shared_ptr<PySession>& s, Verb verb, nb::handle qubits, int dest, std::uint32_t context, int tag,
-                      std::uint64_t operation) {
+                      std::uint64_t operation, Mode mode) {
         const auto names = names_of(*s, qubits);
         Gil patience;
-        return PyTicket{s, s->send(verb, names, dest, context, tag, operation, patience)};
-      }, "verb"_a, "qubits"_a, "dest"_a, "context"_a, "tag"_a, "operation"_a = 0)
+        return PyTicket{s, s->send(verb, names, dest, context, tag, operation, mode, patience)};
+      }, "verb"_a, "qubits"_a, "dest"_a, "context"_a, "tag"_a, "operation"_a = 0, "mode"_a = Mode::standard)
       .def("receive", [](const std::shared_ptr<PySession>& s, Verb verb, nb::handle qubits, int source, std::uint32_t context,
-                         int tag, std::uint64_t operation) {
+                         int tag, std::uint64_t operation, std::uint64_t wanted) {
         const bool allocate = qubits.is_none();
         std::vector<HandleName> names;
         if (!allocate) names = names_of(*s, qubits);
         Gil patience;
-        return PyTicket{s, s->receive(verb, names, allocate, source, context, tag, operation, patience)};
-      }, "verb"_a, "qubits"_a.none(), "source"_a, "context"_a, "tag"_a, "operation"_a = 0)
+        return PyTicket{s, s->receive(verb, names, allocate, source, context, tag, operation, wanted, patience)};
+      }, "verb"_a, "qubits"_a.none(), "source"_a, "context"_a, "tag"_a, "operation"_a = 0, "wanted"_a = 0,
+           "`wanted`: what a probe has claimed.")
+      .def("probe", [](const std::shared_ptr<PySession>& s, int source, std::uint32_t context, int tag, bool claims) {
+        Gil patience;
+        return PyTicket{s, s->probe(source, context, tag, claims, patience)};
+      }, "source"_a, "context"_a, "tag"_a, "claims"_a)
       .def("meet", [](const std::shared_ptr<PySession>& s, nb::handle qubits, int peer, std::uint32_t context, int tag) {
         const auto names = names_of(*s, qubits);
         Gil patience;
@@ -229,6 +334,14 @@ void bind_session(nb::module_& m) {
         Gil patience;
         s.send_bytes(Verb::note, text, dest, context, tag, operation, patience);
       }, "text"_a, "dest"_a, "context"_a, "tag"_a, "operation"_a)
+      .def("reserve", [](PySession& s, int qubits) {
+        Gil patience;
+        return s.reserve(qubits, patience);
+      }, "qubits"_a, "Room in this rank's buffer for EPR halves that stay; False if less than one slot were left for the rest.")
+      .def("give_back", [](PySession& s, int qubits) {
+        Gil patience;
+        s.give_back(qubits, patience);
+      }, "qubits"_a)
       .def("publish", [](PySession& s, PyTicket& ticket, const std::vector<std::int32_t>& members, std::string_view line) {
         Gil patience;
         s.publish(ticket.ticket, members, line, patience);

@@ -16,6 +16,8 @@ namespace {
 // is left to those who work, and lets anyone else who wants its core have it.
 constexpr std::int64_t spin_us = 100;
 
+constexpr std::uint64_t header_bytes = (sizeof(Posting) + 63) / 64 * 64;
+
 bool carries_qubits(Verb verb) { return verb == Verb::copy || verb == Verb::move || verb == Verb::unmove; }
 
 }  // namespace
@@ -25,17 +27,21 @@ Mailboxes::Mailboxes(std::shared_ptr<Arena> arena, int rank, Steps steps)
 
 Posting& Mailboxes::create(Verb verb, int peer, std::uint32_t context, int tag, std::uint32_t count, Patience& patience) {
   const bool raw_bytes = verb == Verb::bytes || verb == Verb::note;
-  const std::uint64_t payload = raw_bytes ? count : count * (2 * sizeof(QubitId) + 2);
-  const std::uint64_t header = (sizeof(Posting) + 63) / 64 * 64;
-  const Block block = arena_->take(header + payload, 0, patience);
+  Posting& posting = create(verb, raw_bytes ? count : count * (2 * sizeof(QubitId) + 2), count, patience);
+  posting.peer = peer;
+  posting.context = context;
+  posting.tag = tag;
+  return posting;
+}
+
+Posting& Mailboxes::create(Verb verb, std::uint64_t payload, std::uint32_t count, Patience& patience) {
+  const Block block = arena_->take(header_bytes + payload, 0, patience);
   Posting& posting = *new (arena_->at<char>(block.offset)) Posting{};
   posting.phase = Phase::raw;
   posting.holders = 1;
   posting.verb = verb;
   posting.owner = rank_;
-  posting.peer = peer;
-  posting.context = context;
-  posting.tag = tag;
+  posting.peer = any_source;
   posting.count = count;
   posting.block = block;
   return posting;
@@ -49,7 +55,7 @@ void Mailboxes::discard(Posting& posting, Patience& patience) {
 }
 
 std::span<char> Mailboxes::bytes(Posting& posting) const {
-  return {reinterpret_cast<char*>(&posting) + (sizeof(Posting) + 63) / 64 * 64, posting.count};
+  return {reinterpret_cast<char*>(&posting) + header_bytes, posting.count};
 }
 
 std::span<QubitId> Mailboxes::qubits(Posting& posting) const {
@@ -67,7 +73,8 @@ std::span<std::uint8_t> Mailboxes::bits(Posting& posting) const {
 bool Mailboxes::fits(const Posting& receive, const Posting& message) const {
   return receive.context == message.context && (receive.peer == any_source || receive.peer == message.owner) &&
          (receive.tag == any_tag || receive.tag == message.tag) &&
-         (receive.operation == 0 || receive.operation == message.operation);
+         (receive.operation == 0 || receive.operation == message.operation) &&
+         (receive.wanted ? at(receive.wanted) == &message : !message.claimed);
 }
 
 Failure Mailboxes::refusal(const Posting& receive, const Posting& message) const {
@@ -99,8 +106,49 @@ bool Mailboxes::unlink(Offset& list, const Posting& posting) {
 
 void Mailboxes::complete(Posting& posting, Phase phase) {
   RankRecord& owner = arena_->rank(posting.owner);
+  if (posting.part) {
+    posting.phase = phase;
+    return steps_.step_over(posting);
+  }
   posting.phase = phase;  // from here on the owner may free it
   ring(owner);
+}
+
+// A message that no receive has taken; who looks for one like it is told.
+void Mailboxes::list_message(RankRecord& box, Posting& message) {
+  append(box.unexpected, message);
+  for (Offset offset = box.posted; offset != 0;) {
+    Posting& candidate = *at(offset);
+    offset = candidate.next;
+    if (candidate.verb != Verb::probe || !fits(candidate, message)) continue;
+    unlink(box.posted, candidate);
+    report(candidate, message);
+    complete(candidate, Phase::done);
+  }
+}
+
+// What a probe tells of the message it found.
+void Mailboxes::report(Posting& probe, Posting& message) {
+  probe.operation = message.operation;
+  probe.tag = message.tag;
+  probe.peer = message.owner;
+  probe.count = message.count;
+  if (!probe.claims) return;
+  message.claimed = true;
+  probe.match = arena_->offset_of(&message);
+}
+
+void Mailboxes::probe(Posting& probe, Patience& patience) {
+  RankRecord& box = arena_->rank(probe.owner);
+  probe.phase = Phase::pending;
+  Guard guard(box.mutex, patience);
+  for (Offset offset = box.unexpected; offset != 0; offset = at(offset)->next)
+    if (carries_qubits(at(offset)->verb) && fits(probe, *at(offset))) {
+      report(probe, *at(offset));
+      probe.phase = Phase::done;
+      return;
+    }
+  append(box.posted, probe);
 }
 
 // Room for a message in the receiver's buffer of S qubits.
@@ -114,12 +162,33 @@ void Mailboxes::hold(RankRecord& box, const Posting& message) {
   box.peak_held = std::max(box.peak_held, box.held);
 }
 
+bool Mailboxes::reserve(int rank, std::int32_t qubits, Patience& patience) {
+  RankRecord& box = arena_->rank(rank);
+  Guard guard(box.mutex, patience);
+  const std::int32_t most = arena_->settings().epr_buffer;
+  if (box.reserved + qubits > most - 1 || box.held + qubits > most) return false;
+  box.reserved += qubits;
+  box.held += qubits;
+  box.peak_held = std::max(box.peak_held, box.held);
+  return true;
+}
+
+void Mailboxes::give_back(int rank, std::int32_t qubits, Patience& patience) {
+  RankRecord& box = arena_->rank(rank);
+  {
+    Guard guard(box.mutex, patience);
+    box.reserved -= qubits;
+    box.held -= qubits;
+  }
+  pack_waiting(box, patience);
+}
+
 // The first posted receive for the message, unlinked; those that cannot take it fail on the way and the message goes on.
 Posting* Mailboxes::take_receive(RankRecord& box, const Posting& message) {
   for (Offset offset = box.posted; offset != 0;) {
     Posting& candidate = *at(offset);
     offset = candidate.next;
-    if (candidate.verb == Verb::epr || !fits(candidate, message)) continue;
+    if (candidate.verb == Verb::epr || candidate.verb == Verb::probe || !fits(candidate, message)) continue;
     unlink(box.posted, candidate);
     const Failure failure = refusal(candidate, message);
     if (failure == Failure::none) return &candidate;
@@ -153,9 +222,13 @@ bool Mailboxes::send(Posting& message, Patience& patience) {
     Guard guard(box.mutex, patience);
     receive = take_receive(box, message);
     if (!receive) {
-      reserved = has_room(box, message);
-      if (reserved) hold(box, message);
-      if (!reserved) append(box.unexpected, message);
+      reserved = message.mode != Mode::synchronous && has_room(box, message);
+      if (message.mode == Mode::ready)
+        throw Error("NotReady", "no receive has been posted for this message: post it first, or use send");
+      if (message.mode == Mode::buffered && !reserved)
+        throw Error("BufferFull", "no room is left for " + std::to_string(message.count) + " qubit(s) in the receiver's buffer of " +
+                                      std::to_string(arena_->settings().epr_buffer) + ": receive first, or use send, which waits");
+      reserved ? hold(box, message) : list_message(box, message);
     }
   }
   if (!receive && !reserved) return false;
@@ -171,7 +244,7 @@ bool Mailboxes::send(Posting& message, Patience& patience) {
   if (!receive) {
     Guard guard(box.mutex, patience);
     receive = take_receive(box, message);  // posted while the message was being packed
-    if (!receive) append(box.unexpected, message);
+    if (!receive) list_message(box, message);
     if (receive && reserved && carries_qubits(message.verb)) box.held -= static_cast<std::int32_t>(message.count);
   }
   if (receive) finish_match(message, *receive, patience);
@@ -179,7 +252,7 @@ bool Mailboxes::send(Posting& message, Patience& patience) {
 }
 
 void Mailboxes::receive(Posting& receive, Patience& patience) {
-  RankRecord& box = arena_->rank(rank_);
+  RankRecord& box = arena_->rank(receive.owner);
   Posting* message = nullptr;
   receive.phase = Phase::pending;
   {
@@ -192,10 +265,7 @@ void Mailboxes::receive(Posting& receive, Patience& patience) {
     if (!message) return append(box.posted, receive);
     receive.failure = refusal(receive, *message);
     receive.failed_count = static_cast<std::int32_t>(message->count);
-    if (receive.failure != Failure::none) {
-      receive.phase = Phase::failed;
-      return;
-    }
+    if (receive.failure != Failure::none) return complete(receive, Phase::failed);
     if (message->phase == Phase::packed) {
       unlink(box.unexpected, *message);
       if (carries_qubits(message->verb)) box.held -= static_cast<std::int32_t>(message->count);
@@ -218,18 +288,17 @@ void Mailboxes::receive(Posting& receive, Patience& patience) {
     complete(*message, Phase::done);
   }
   finish_match(*message, receive, patience);
-  pack_waiting(patience);
+  pack_waiting(box, patience);
 }
 
-// Messages that waited for room in this rank's buffer, oldest first.
-void Mailboxes::pack_waiting(Patience& patience) {
-  RankRecord& box = arena_->rank(rank_);
+// Messages that waited for room in a rank's buffer, oldest first.
+void Mailboxes::pack_waiting(RankRecord& box, Patience& patience) {
   for (;;) {
     Posting* next = nullptr;
     {
       Guard guard(box.mutex, patience);
       for (Offset offset = box.unexpected; offset != 0 && !next; offset = at(offset)->next)
-        if (at(offset)->phase == Phase::raw) next = at(offset);
+        if (at(offset)->phase == Phase::raw && at(offset)->mode != Mode::synchronous) next = at(offset);
       if (!next || !has_room(box, *next)) return;
       hold(box, *next);
       next->phase = Phase::packing;
@@ -242,9 +311,7 @@ void Mailboxes::pack_waiting(Patience& patience) {
       next->phase = Phase::raw;
       return;
     }
-    // The sender's request sees `packed` as its end; the mailbox keeps the message.
-    next->phase = Phase::packed;
-    ring(arena_->rank(next->owner));
+    complete(*next, Phase::packed);  // the sender's request sees it as its end; the mailbox keeps the message
   }
 }
 
@@ -258,7 +325,7 @@ void Mailboxes::meet(Posting& mine, Patience& patience) {
     for (Offset offset = box.posted; offset != 0 && !other; offset = at(offset)->next) {
       Posting& candidate = *at(offset);
       if (candidate.verb == Verb::epr && candidate.context == mine.context && candidate.tag == mine.tag &&
-          candidate.owner == mine.peer && candidate.peer == mine.owner)
+          candidate.operation == mine.operation && candidate.owner == mine.peer && candidate.peer == mine.owner)
         other = &candidate;
     }
     if (!other) return append(box.posted, mine);
@@ -279,7 +346,7 @@ void Mailboxes::meet(Posting& mine, Patience& patience) {
   }
   const Phase phase = mine.failure == Failure::none ? Phase::done : Phase::failed;
   complete(*other, phase);
-  mine.phase = phase;
+  complete(mine, phase);
 }
 
 bool Mailboxes::withdraw(Posting& posting, Patience& patience) {
@@ -291,6 +358,15 @@ bool Mailboxes::withdraw(Posting& posting, Patience& patience) {
   const bool free = posting.phase == Phase::raw || posting.verb == Verb::bytes;
   if (!free || !unlink(box.unexpected, posting)) return false;
   posting.holders -= 1;  // the mailbox
+  return true;
+}
+
+bool Mailboxes::retract(Posting& message, Patience& patience) {
+  RankRecord& box = arena_->rank(message.peer);
+  Guard guard(box.mutex, patience);
+  if (message.phase != Phase::packed || message.claimed || !unlink(box.unexpected, message)) return false;
+  if (carries_qubits(message.verb)) box.held -= static_cast<std::int32_t>(message.count);
+  message.holders -= 1;  // the mailbox
   return true;
 }
 

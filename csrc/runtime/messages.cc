@@ -32,28 +32,37 @@ Ticket Session::issue(Posting& posting, std::span<const HandleName> names, bool 
   try {
     if (start()) finish(ticket, patience);
   } catch (const Error&) {
-    settle(ticket);
+    settle(ticket, patience);
     posting.holders = 1;
     boxes_.discard(posting, patience);
     throw;
   }
+  advance(patience);
   return ticket;
 }
 
+// Goes on with the parts of collectives, whosever they are, that what was just done has made possible.
+void Session::advance(Patience& patience) {
+  Steadfast steadfast(patience);
+  parts_.advance(steadfast);
+}
+
 Ticket Session::send(Verb verb, std::span<const HandleName> names, int dest, std::uint32_t context, int tag,
-                     std::uint64_t operation, Patience& patience) {
+                     std::uint64_t operation, Mode mode, Patience& patience) {
   doing(Doing::send);
   Posting& message = prepare(verb, names, dest, context, tag, patience);
   if (operation) message.operation = operation;
+  message.mode = mode;
   message.holders += 1;  // ours, until the results are read
   return issue(message, names, false, patience, [&] { return boxes_.send(message, patience); });
 }
 
 Ticket Session::receive(Verb verb, std::span<const HandleName> names, bool allocate, int source, std::uint32_t context, int tag,
-                        std::uint64_t operation, Patience& patience) {
+                        std::uint64_t operation, Offset wanted, Patience& patience) {
   doing(Doing::receive);
   Posting& posting = prepare(verb, names, source, context, tag, patience);
   posting.capacity_is_free = allocate;
+  posting.wanted = wanted;
   posting.operation = operation;
   return issue(posting, names, true, patience, [&] {
     boxes_.receive(posting, patience);
@@ -64,6 +73,7 @@ Ticket Session::receive(Verb verb, std::span<const HandleName> names, bool alloc
 Ticket Session::meet(std::span<const HandleName> names, int peer, std::uint32_t context, int tag, Patience& patience) {
   doing(Doing::meet);
   Posting& posting = prepare(Verb::epr, names, peer, context, tag, patience);
+  posting.operation = 0;  // matched by tag only
   return issue(posting, names, false, patience, [&] {
     boxes_.meet(posting, patience);
     return Mailboxes::finished(posting);
@@ -79,6 +89,7 @@ Ticket Session::post_bytes(Verb verb, std::string_view data, int dest, std::uint
   message.holders += 1;  // the ticket
   patience_ = &patience;
   boxes_.send(message, patience);  // bytes always find room
+  advance(patience);
   Ticket ticket;
   ticket.posting = &message;
   return ticket;
@@ -98,6 +109,17 @@ void Session::disclaim(int peer, std::uint32_t context, std::uint64_t operation,
   posting.operation = operation;
   patience_ = &patience;
   boxes_.receive(posting, patience);
+  advance(patience);
+}
+
+Ticket Session::probe(int source, std::uint32_t context, int tag, bool claims, Patience& patience) {
+  require_usable();
+  Posting& posting = boxes_.create(Verb::probe, source, context, tag, 0, patience);
+  posting.claims = claims;
+  return issue(posting, {}, true, patience, [&] {
+    boxes_.probe(posting, patience);
+    return Mailboxes::finished(posting);
+  });
 }
 
 Ticket Session::receive_bytes(int source, std::uint32_t context, int tag, Patience& patience) {
@@ -118,33 +140,58 @@ void Session::finish(Ticket& ticket, Patience& patience) {
   measurements += posting.charges.measurements;
   ticket.failure = posting.failure;
   ticket.count = posting.failed_count;
-  if (!ticket.receives) {
+  if (posting.verb == Verb::part) {
+    finish_part(ticket, posting, patience);
+  } else if (posting.verb == Verb::probe) {
+    ticket.source = posting.peer;
+    ticket.tag = posting.tag;
+    ticket.count = posting.count;
+    ticket.found = posting.match;
+  } else if (!ticket.receives) {
     const bool moved = posting.verb == Verb::move || posting.verb == Verb::unmove;
     for (std::size_t k = 0; moved && k < ticket.named.size(); ++k) handles_[ticket.named[k].slot].id = boxes_.qubits(posting)[k];
-  } else if (posting.match != 0) {
-    Posting& message = *store_.arena().at<Posting>(posting.match);
-    ticket.source = message.owner;
-    ticket.tag = message.tag;
-    ticket.count = message.count;
-    ticket.operation = message.operation;
-    if (message.verb == Verb::bytes || message.verb == Verb::note) {
-      ticket.bytes.assign(boxes_.bytes(message).begin(), boxes_.bytes(message).end());
-    } else if (message.verb != Verb::uncopy) {
-      for (std::size_t k = 0; k < message.count; ++k) {
-        const QubitId arrived = boxes_.cargo(message)[k];
-        if (posting.capacity_is_free) {
-          ticket.arrived.push_back(adopt(arrived));
-        } else {  // the |0> that stood there is given up
-          Handle& handle = handles_[ticket.named[k].slot];
-          store_.release(handle.id, patience);
-          handle.id = arrived;
-          ticket.arrived.push_back(ticket.named[k]);
-        }
-      }
+    if (posting.phase == Phase::packed) {
+      ticket.sent = &posting;
+      return;
     }
-    boxes_.discard(message, patience);
+  } else if (posting.match != 0) {
+    finish_message(ticket, posting, patience);
   }
   boxes_.discard(posting, patience);
+}
+
+void Session::finish_message(Ticket& ticket, Posting& posting, Patience& patience) {
+  Posting& message = *store_.arena().at<Posting>(posting.match);
+  ticket.source = message.owner;
+  ticket.tag = message.tag;
+  ticket.count = message.count;
+  ticket.operation = message.operation;
+  if (message.verb == Verb::bytes || message.verb == Verb::note) {
+    ticket.bytes.assign(boxes_.bytes(message).begin(), boxes_.bytes(message).end());
+  } else if (message.verb != Verb::uncopy) {
+    for (std::size_t k = 0; k < message.count; ++k) {
+      const QubitId arrived = boxes_.cargo(message)[k];
+      if (posting.capacity_is_free) {
+        ticket.arrived.push_back(adopt(arrived));
+      } else {  // the |0> that stood there is given up
+        Handle& handle = handles_[ticket.named[k].slot];
+        store_.release(handle.id, patience);
+        handle.id = arrived;
+        ticket.arrived.push_back(ticket.named[k]);
+      }
+    }
+  }
+  boxes_.discard(message, patience);
+}
+
+void Session::finish_part(Ticket& ticket, Posting& part, Patience& patience) {
+  const auto places = parts_.places(part);
+  for (std::size_t k = 0; k < ticket.named.size(); ++k) handles_[ticket.named[k].slot].id = places[k];
+  if (Posting* arrival = parts_.arrival(part)) {
+    for (const QubitId id : boxes_.cargo(*arrival)) ticket.arrived.push_back(adopt(id));
+    boxes_.discard(*arrival, patience);
+  }
+  ticket.bytes = parts_.why(part);
 }
 
 bool Session::wait(Ticket& ticket, std::int64_t microseconds, Patience& patience) {
@@ -156,16 +203,126 @@ bool Session::wait(Ticket& ticket, std::int64_t microseconds, Patience& patience
   return true;
 }
 
-void Session::settle(Ticket& ticket) {
+void Session::settle(Ticket& ticket, Patience& patience) {
+  if (ticket.sent) boxes_.discard(*std::exchange(ticket.sent, nullptr), patience);
   if (!std::exchange(ticket.frozen, false)) return;
   for (const HandleName name : ticket.named) handles_[name.slot].frozen -= 1;
 }
 
+bool Session::take_back(Ticket& ticket, Patience& patience) {
+  require_usable();
+  if (!ticket.sent || !boxes_.retract(*ticket.sent, patience)) return false;
+  Posting& message = *ticket.sent;
+  Steadfast steadfast(patience);
+  protocol_.take_back(message, steadfast);
+  for (std::size_t k = 0; k < ticket.named.size(); ++k) handles_[ticket.named[k].slot].id = boxes_.qubits(message)[k];
+  settle(ticket, patience);
+  return true;
+}
+
+bool Session::reserve(std::int32_t qubits, Patience& patience) {
+  require_usable();
+  return boxes_.reserve(rank_, qubits, patience);
+}
+
+void Session::give_back(std::int32_t qubits, Patience& patience) {
+  require_usable();
+  patience_ = &patience;
+  boxes_.give_back(rank_, qubits, patience);
+  advance(patience);
+}
+
+// --- parts of collectives ----------------------------------------------------------------------------------------------------------
+
+std::uint32_t Session::place(PartList& list, HandleName name) {
+  check(name);
+  return list.place_of(name.serial, name.slot);
+}
+
+void Session::record(Patience& patience) {
+  flush(patience);
+  recording_ = true;
+}
+
+void Session::refuse_while_recording() const {
+  if (recording_) throw Error("InvalidArgument", "an operator is a circuit: it applies gates to the registers it is given and does nothing else");
+}
+
+void Session::drop_recorded() {
+  recording_ = false;
+  discard_pending();
+}
+
+// The gates called since `record`, as steps. They may use these qubits only.
+void Session::recorded(PartList& list, std::span<const HandleName> names) {
+  recording_ = false;
+  std::unordered_map<QubitId, std::uint32_t> place_of;
+  for (const HandleName name : names) place_of[check(name).id] = place(list, name);
+  std::vector<std::uint32_t> places;
+  for (const QubitId id : buffered_ids_) {
+    const auto found = place_of.find(id);
+    if (found == place_of.end()) {
+      discard_pending();
+      throw Error("InvalidArgument", "an operator may only use the registers it is given");
+    }
+    places.push_back(found->second);
+  }
+  const auto at = [](const auto& list) { return static_cast<std::uint32_t>(list.size()); };
+  for (const Buffered& gate : buffer_) {
+    PartStep step;
+    step.kind = PartStep::Kind::gate;
+    step.gate = gate.call;
+    list.name(step, std::span(places).subspan(gate.call.ids, gate.call.controls + gate.call.targets), false);
+    step.gate.ids = 0;
+    step.gate.numbers += at(list.numbers);
+    step.gate.matrix += at(list.matrices);
+    step.gate.text += at(list.text);
+    list.add(step);
+  }
+  list.numbers.insert(list.numbers.end(), buffered_numbers_.begin(), buffered_numbers_.end());
+  list.matrices.insert(list.matrices.end(), buffered_matrices_.begin(), buffered_matrices_.end());
+  list.text += buffered_text_;
+  clear_buffer();
+}
+
+Ticket Session::post(PartList& list, std::uint32_t context, std::uint64_t operation, Patience& patience) {
+  doing(Doing::send);
+  require_usable();
+  flush(patience);
+  std::vector<HandleName> names;
+  std::vector<QubitId> ids;
+  for (const std::uint32_t slot : list.slots) {
+    names.push_back({slot, handles_[slot].serial});
+    ids.push_back(check(names.back()).id);
+  }
+  for (PartStep& step : list.steps) step.number = ++operations_;
+  Posting& part = parts_.create(list, ids, context, operation, patience);
+  return issue(part, names, true, patience, [&] {
+    Steadfast steadfast(patience);
+    parts_.begin(part, steadfast);
+    parts_.advance(steadfast);
+    return Mailboxes::finished(part);
+  });
+}
+
 bool Session::withdraw(Ticket& ticket, Patience& patience) {
   require_usable();
-  if (!ticket.posting || !boxes_.withdraw(*ticket.posting, patience)) return false;
-  settle(ticket);
-  boxes_.discard(*ticket.posting, patience);
+  if (!ticket.posting) return false;
+  Posting& posting = *ticket.posting;
+  if (posting.verb == Verb::part) {
+    if (Mailboxes::finished(posting)) return false;
+    const bool untouched = parts_.untouched(posting);
+    patience_ = &patience;
+    Steadfast steadfast(patience);
+    parts_.give_up(posting, untouched, steadfast);
+    if (!Mailboxes::finished(posting)) return false;
+    finish(ticket, patience);
+    settle(ticket, patience);
+    return untouched;
+  }
+  if (!boxes_.withdraw(posting, patience)) return false;
+  settle(ticket, patience);
+  boxes_.discard(posting, patience);
   ticket.posting = nullptr;
   return true;
 }

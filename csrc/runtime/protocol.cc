@@ -129,6 +129,19 @@ void Protocol::take_back(Posting& message, std::size_t k, Patience& patience) {
   }
 }
 
+void Protocol::take_back(Posting& message, Patience& patience) {
+  for (std::size_t k = message.count; k-- > 0;) take_back(message, k, patience);
+}
+
+int Protocol::measure(QubitId qubit, const Measurement& measurement, Patience& patience) {
+  return order_.at_its_turn(measurement, patience, [&] { return store_.measure(qubit, draw(store_.arena(), measurement), patience); });
+}
+
+int Protocol::measure_parity(QubitId control, QubitId target, const Measurement& measurement, Patience& patience) {
+  return order_.at_its_turn(measurement, patience,
+                            [&] { return store_.measure_parity(control, target, draw(store_.arena(), measurement), patience); });
+}
+
 void Protocol::deliver(Posting& message, Posting& receive, Patience& patience) {
   if (message.verb == Verb::bytes) return;
   const bool moved = message.verb == Verb::move || message.verb == Verb::unmove;

@@ -19,6 +19,11 @@ class Protocol {
   void deliver(Posting& message, Posting& receive, Patience& patience);
   // EPR pairs between the qubits of two postings.
   void meet(Posting& first, Posting& second, Patience& patience);
+  // Undoes `pack`: for a message that nobody has received. What it was charged stays charged.
+  void take_back(Posting& message, Patience& patience);
+  // Measurements of a part's own.
+  int measure(QubitId qubit, const Measurement& measurement, Patience& patience);
+  int measure_parity(QubitId control, QubitId target, const Measurement& measurement, Patience& patience);
 
   // The draw of a measurement; a test may force the outcomes of a rank's measurements (Session::force).
   static double draw(Arena& arena, const Measurement& measurement);

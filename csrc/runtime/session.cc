@@ -28,10 +28,12 @@ Session::Session(std::shared_ptr<Arena> arena, int rank)
       boxes_(arena, rank,
              {[this](Posting& message) { Steadfast steadfast(*patience_); protocol_.pack(message, steadfast); },
               [this](Posting& message, Posting& receive) { Steadfast steadfast(*patience_); protocol_.deliver(message, receive, steadfast); },
-              [this](Posting& first, Posting& second) { Steadfast steadfast(*patience_); protocol_.meet(first, second, steadfast); }}),
+              [this](Posting& first, Posting& second) { Steadfast steadfast(*patience_); protocol_.meet(first, second, steadfast); },
+              [this](Posting& posting) { Steadfast steadfast(*patience_); parts_.step_over(posting, steadfast); }}),
       watch_(arena, rank),
       order_(arena, watch_),
-      protocol_(store_, boxes_, order_) {
+      protocol_(store_, boxes_, order_),
+      parts_(arena, rank, store_, boxes_, protocol_) {
   arena->enter(rank);
   ++ranks_here_;
 }
@@ -139,14 +141,14 @@ Session::Buffered& Session::append(int code, std::span<const HandleName> control
     throw;
   }
   const auto at = [](const auto& list) { return static_cast<std::uint32_t>(list.size()); };
-  buffer_.push_back({code, static_cast<std::uint32_t>(controls.size()), static_cast<std::uint32_t>(targets.size()),
-                     static_cast<std::uint32_t>(begin), at(buffered_numbers_), at(buffered_matrices_), at(buffered_text_), source});
+  buffer_.push_back({{code, static_cast<std::uint32_t>(controls.size()), static_cast<std::uint32_t>(targets.size()),
+                      static_cast<std::uint32_t>(begin), at(buffered_numbers_), at(buffered_matrices_), at(buffered_text_)}, source});
   ++gate_counts[code];
   return buffer_.back();
 }
 
 void Session::flush_if_full(Patience& patience) {
-  if (buffer_.size() >= buffer_limit) flush(patience);
+  if (buffer_.size() >= buffer_limit && !recording_) flush(patience);
 }
 
 void Session::gate(int code, std::span<const double> parameters, std::span<const HandleName> controls,
@@ -170,24 +172,10 @@ void Session::pauli_rotation(int code, double theta, std::string_view paulis, st
 }
 
 void Session::apply(const Buffered& gate, Patience& patience) {
-  doing(static_cast<Doing>(static_cast<int>(Doing::gate) + gate.code));
+  doing(static_cast<Doing>(static_cast<int>(Doing::gate) + gate.call.code));
   if (patience.gave_way()) look_about(patience);
-  const Gate& row = gate_table()[gate.code];
-  const QubitId* ids = buffered_ids_.data() + gate.ids;
-  const double* numbers = buffered_numbers_.data() + gate.numbers;
   Coefficient matrix[16];
-  Operation operation{row.kind, {ids, gate.controls}, {ids + gate.controls, gate.targets}};
-  if (row.kind == Kind::pauli) {
-    operation.paulis = row.paulis.empty() ? std::string_view(buffered_text_).substr(gate.text, gate.targets) : row.paulis;
-    operation.theta = numbers[0];
-  } else if (row.matrix) {
-    row.matrix(numbers, matrix);
-    operation.matrix = matrix;
-  } else {
-    operation.matrix = buffered_matrices_.data() + gate.matrix;
-    if (row.kind == Kind::block && gate.targets == 1) operation.kind = Kind::single;
-  }
-  store_.apply(operation, patience);
+  store_.apply(operation_of(gate.call, buffered_ids_.data(), buffered_numbers_.data(), buffered_matrices_.data(), buffered_text_, matrix), patience);
 }
 
 // Between operations that take long. What has not begun stays in the buffer.
@@ -200,6 +188,7 @@ void Session::look_about(Patience& patience) {
 }
 
 void Session::flush(Patience& patience) {
+  refuse_while_recording();
   if (buffer_.empty() && !store_.has_waiting()) return;
   require_usable();
   std::size_t next = 0;
@@ -216,7 +205,7 @@ void Session::flush(Patience& patience) {
     if (std::string_view(error.kind()) != "StateTooLarge") throw;
     store_.complete(patience);
     const std::string where = describe ? " at " + describe(failed.source) : "";
-    throw Error(error.kind(), std::string(gate_table()[failed.code].name) + where + ": " + error.what() + ". Earlier gates are applied; this one and " +
+    throw Error(error.kind(), std::string(gate_table()[failed.call.code].name) + where + ": " + error.what() + ". Earlier gates are applied; this one and " +
                                   plural(static_cast<std::int64_t>(buffer_.size()) - 1, "later gate") +
                                   " wait in the buffer: they go on when other ranks have made room, or drop them with comm.discard_pending()");
   }
@@ -233,7 +222,7 @@ void Session::clear_buffer() {
 
 std::size_t Session::discard_pending() {
   const std::size_t count = buffer_.size();
-  for (const Buffered& gate : buffer_) --gate_counts[gate.code];
+  for (const Buffered& gate : buffer_) --gate_counts[gate.call.code];
   clear_buffer();
   return count;
 }

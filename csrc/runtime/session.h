@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "runtime/mailbox.h"
+#include "runtime/part.h"
 #include "runtime/protocol.h"
 #include "runtime/watch.h"
 
@@ -34,6 +35,7 @@ struct Source {
 // One operation in flight. A ticket without a posting is finished.
 struct Ticket {
   Posting* posting = nullptr;
+  Posting* sent = nullptr;            // a message on its way, as long as it may be taken back
   bool receives = false;
   std::vector<HandleName> named;      // the rank's qubits it uses
   bool frozen = false;                // whether they are frozen by it
@@ -42,7 +44,8 @@ struct Ticket {
   std::int64_t count = 0;             // qubits or bytes that arrived
   Charges charges;
   Failure failure = Failure::none;
-  std::string bytes;                  // data, or why the peer gave up
+  std::string bytes;                  // data, or why it failed
+  Offset found = 0;                   // a claimed message
   std::vector<HandleName> arrived;    // the handles that hold what arrived
 };
 
@@ -87,10 +90,13 @@ class Session {
   void force(std::uint64_t bits, int count);  // a test prescribes the next outcomes
 
   // --- messages; all flush first
-  Ticket send(Verb verb, std::span<const HandleName> qubits, int dest, std::uint32_t context, int tag, std::uint64_t operation,
+  Ticket send(Verb verb, std::span<const HandleName> qubits, int dest, std::uint32_t context, int tag, std::uint64_t operation, Mode mode,
               Patience& patience);
+  // `wanted`: the claimed message it is for, or 0.
   Ticket receive(Verb verb, std::span<const HandleName> qubits, bool allocate, int source, std::uint32_t context, int tag,
-                 std::uint64_t operation, Patience& patience);
+                 std::uint64_t operation, Offset wanted, Patience& patience);
+  // Looks for a message and leaves it; if it `claims` it, for nobody but the receive that wants it.
+  Ticket probe(int source, std::uint32_t context, int tag, bool claims, Patience& patience);
   Ticket meet(std::span<const HandleName> qubits, int peer, std::uint32_t context, int tag, Patience& patience);
   // Bytes are on their way at once; the ticket can take them back as long as nobody has received them.
   Ticket post_bytes(Verb verb, std::string_view data, int dest, std::uint32_t context, int tag, std::uint64_t operation,
@@ -99,11 +105,23 @@ class Session {
                   Patience& patience);
   // What `peer` sends for this operation, bits or a note, is dropped, whether it has come or not.
   void disclaim(int peer, std::uint32_t context, std::uint64_t operation, Patience& patience);
+  // Room for the pairs of a persistent request in this rank's buffer.
+  bool reserve(std::int32_t qubits, Patience& patience);
+  void give_back(std::int32_t qubits, Patience& patience);
+
+  // A collective's part: its gates are called between `record` and `recorded`, all else is added to the list.
+  std::uint32_t place(PartList& list, HandleName name);
+  void record(Patience& patience);
+  void recorded(PartList& list, std::span<const HandleName> names);
+  void drop_recorded();
+  Ticket post(PartList& list, std::uint32_t context, std::uint64_t operation, Patience& patience);
   Ticket receive_bytes(int source, std::uint32_t context, int tag, Patience& patience);
   // True once the ticket is finished and its results are filled in.
   bool wait(Ticket& ticket, std::int64_t microseconds, Patience& patience);
   // Its qubits may be used again: whoever issued it has waited. (Not sooner, or it would depend on timing what is an error.)
-  void settle(Ticket& ticket);
+  void settle(Ticket& ticket, Patience& patience);
+  // Undoes a copy or move on its way that nobody has received; false if it is too late.
+  bool take_back(Ticket& ticket, Patience& patience);
   bool withdraw(Ticket& ticket, Patience& patience);  // what nobody has matched; false if it is too late
   // Tells the watch that this rank waits for a ticket; ends by itself when the ticket is finished. Not to be withdrawn meanwhile.
   void publish(const Ticket& ticket, std::span<const std::int32_t> members, std::string_view line, Patience& patience);
@@ -123,9 +141,7 @@ class Session {
 
  private:
   struct Buffered {
-    std::int32_t code;
-    std::uint32_t controls, targets;            // how many ids
-    std::uint32_t ids, numbers, matrix, text;   // where theirs begin
+    GateCall call;
     Source source;
   };
   // Throws Closed, Forked, SecondThread, ForeignQubit, RankLost, PeerFailed. Every check of a handle comes here: what may be wrong is
@@ -138,6 +154,10 @@ class Session {
   void refuse_or_glance();
   void doing(Doing what) { record_.doing.store(what, std::memory_order_relaxed); }
   void finish(Ticket& ticket, Patience& patience);
+  void finish_message(Ticket& ticket, Posting& posting, Patience& patience);
+  void finish_part(Ticket& ticket, Posting& part, Patience& patience);
+  void advance(Patience& patience);
+  void refuse_while_recording() const;
   HandleName adopt(QubitId id);
   Buffered& append(int code, std::span<const HandleName> controls, std::span<const HandleName> targets, Source source);
   void apply(const Buffered& gate, Patience& patience);
@@ -162,6 +182,8 @@ class Session {
   Watch watch_;
   Order order_;
   Protocol protocol_;
+  Parts parts_;
+  bool recording_ = false;
   std::uint64_t calls_ = 0;
   std::int64_t next_look_up_us_ = 0;
   std::vector<Handle> handles_;

@@ -77,7 +77,7 @@ class Rank {
       do session_.look({}, patience_);
       while (!session_.wait(ticket, slice_us, patience_));
     }
-    session_.settle(ticket);
+    session_.settle(ticket, patience_);
     if (ticket.failure != Failure::none) throw Error("MessageError", "a ticket failed");
   }
   int wrap(int rank) const { return ((rank % plan_.ranks) + plan_.ranks) % plan_.ranks; }
@@ -106,12 +106,12 @@ class Rank {
       ghz_part_ = session_.allocate(patience_);
       gate("h", {}, {ghz_part_});
     } else {
-      Ticket ticket = session_.receive(Verb::copy, {}, true, rank_ - 1, 0, chain_tag, 0, patience_);
+      Ticket ticket = session_.receive(Verb::copy, {}, true, rank_ - 1, 0, chain_tag, 0, 0, patience_);
       finish(ticket);
       ghz_part_ = ticket.arrived.at(0);
     }
     if (rank_ + 1 < plan_.ranks) {
-      Ticket ticket = session_.send(Verb::copy, {&ghz_part_, 1}, rank_ + 1, 0, chain_tag, 0, patience_);
+      Ticket ticket = session_.send(Verb::copy, {&ghz_part_, 1}, rank_ + 1, 0, chain_tag, 0, Mode::standard, patience_);
       finish(ticket);
     }
     for (int k = 0; k < ballast; ++k) {
@@ -144,14 +144,14 @@ class Rank {
     for (int slot = 0; slot < slots; ++slot) {
       const int shift = plan_.shift(round, slot);
       if (shift == 0) continue;
-      tickets.push_back(session_.send(Verb::move, {&halves_[slot], 1}, wrap(rank_ + shift), 0, slot, 0, patience_));
+      tickets.push_back(session_.send(Verb::move, {&halves_[slot], 1}, wrap(rank_ + shift), 0, slot, 0, Mode::standard, patience_));
     }
     for (Ticket& ticket : tickets) finish(ticket);
     tickets.clear();
     for (int slot = 0; slot < slots; ++slot) {
       const int shift = plan_.shift(round, slot);
       if (shift == 0) continue;
-      tickets.push_back(session_.receive(Verb::move, {&halves_[slot], 1}, false, wrap(rank_ - shift), 0, slot, 0, patience_));
+      tickets.push_back(session_.receive(Verb::move, {&halves_[slot], 1}, false, wrap(rank_ - shift), 0, slot, 0, 0, patience_));
     }
     for (Ticket& ticket : tickets) finish(ticket);
   }
@@ -173,13 +173,13 @@ class Rank {
   // A copy to the next rank and back is the identity.
   void copy_and_undo(int round) {
     const int next = wrap(rank_ + 1), previous = wrap(rank_ - 1), tag = slots + round;
-    Ticket sent = session_.send(Verb::copy, {&halves_[0], 1}, next, 0, tag, 0, patience_);
-    Ticket received = session_.receive(Verb::copy, {}, true, previous, 0, tag, 0, patience_);
+    Ticket sent = session_.send(Verb::copy, {&halves_[0], 1}, next, 0, tag, 0, Mode::standard, patience_);
+    Ticket received = session_.receive(Verb::copy, {}, true, previous, 0, tag, 0, 0, patience_);
     finish(received);
     finish(sent);
-    Ticket returned = session_.send(Verb::uncopy, received.arrived, previous, 1, 0, received.operation, patience_);
+    Ticket returned = session_.send(Verb::uncopy, received.arrived, previous, 1, 0, received.operation, Mode::standard, patience_);
     finish(returned);
-    Ticket undone = session_.receive(Verb::uncopy, {&halves_[0], 1}, false, next, 1, any_tag, sent.operation, patience_);
+    Ticket undone = session_.receive(Verb::uncopy, {&halves_[0], 1}, false, next, 1, any_tag, sent.operation, 0, patience_);
     finish(undone);
     session_.free(received.arrived, patience_);
   }

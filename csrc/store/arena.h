@@ -177,7 +177,8 @@ struct RankRecord {
   // Mailbox: posted receives and unexpected messages, oldest first, all contexts, one lock.
   alignas(64) Mutex mutex;
   Offset posted, unexpected;
-  std::int32_t held, peak_held;  // qubits in packed, unreceived messages, at most Settings::epr_buffer
+  std::int32_t held, peak_held;  // EPR halves: of packed, unreceived messages and of persistent requests, at most Settings::epr_buffer
+  std::int32_t reserved;         // those of persistent requests
   // Outcomes a test prescribes for this rank's next measurements, lowest bit first.
   std::uint64_t forced_bits;
   std::int32_t forced_left;

@@ -22,13 +22,14 @@ from . import errors, gates
 from ._core import VERSION, Qubit
 from .api import Bits, expectation, measure, probability, reset
 from .comm.communicator import COMM_WORLD, Comm, StoreReport
+from .comm.operators import BAND, BOR, MAX, MIN, PARITY, SUM, Op
 from .comm.register import Register
 from .comm.request import Request, Status
 from .engine.statevector import StateVector
 from .errors import QMPIError
 from .gates import *  # noqa: F403
 from .world.threads import run
-from .world.wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL
+from .world.wildcards import ANY_SOURCE, ANY_TAG, IN_PLACE, PROC_NULL
 
 __version__ = VERSION
 
@@ -36,10 +37,18 @@ __version__ = VERSION
 __all__ = [
     "ANY_SOURCE",
     "ANY_TAG",
+    "BAND",
+    "BOR",
     "COMM_WORLD",
+    "IN_PLACE",
+    "MAX",
+    "MIN",
+    "PARITY",
     "PROC_NULL",
+    "SUM",
     "Bits",
     "Comm",
+    "Op",
     "QMPIError",
     "Qubit",
     "Register",

@@ -49,6 +49,17 @@ class Failure(enum.Enum):
 
     abandoned = 4
 
+    memory = 5
+
+class Mode(enum.Enum):
+    standard = 0
+
+    buffered = 1
+
+    synchronous = 2
+
+    ready = 3
+
 ANY_SOURCE: int = -1
 
 ANY_TAG: int = -1
@@ -127,6 +138,9 @@ class Ticket:
         """Takes back what nobody has matched; False if it is too late."""
 
     @property
+    def withdrawn(self) -> bool: ...
+
+    @property
     def awaits(self) -> tuple[int, int, int] | None:
         """Until it is finished: peer (universe rank), tag and context."""
 
@@ -142,6 +156,15 @@ class Ticket:
     @property
     def count(self) -> int: ...
 
+    def take_back(self) -> bool:
+        """
+        Undoes a message on its way that nobody has received; False if it is too late.
+        """
+
+    @property
+    def found(self) -> int:
+        """What a probe has claimed, for `receive`."""
+
     def settle(self) -> tuple[int, int, int, int, int]:
         """Once it is finished: frees its qubits for use, and tells what it cost."""
 
@@ -156,6 +179,53 @@ class Ticket:
 
     @property
     def arrived(self) -> tuple[Qubit, ...]: ...
+
+class Part:
+    """
+    One rank's part in a collective, put together step by step and then posted as a whole.
+    """
+
+    def __init__(self, session: Session) -> None: ...
+
+    def send(self, verb: Verb, qubits: object | None, peer: int, tag: int) -> None:
+        """None sends on what a receive into None has brought."""
+
+    def receive(self, verb: Verb, qubits: object | None, peer: int, tag: int) -> None:
+        """None takes whatever comes; once in a part."""
+
+    def meet(self, qubits: object, peer: int, tag: int) -> None: ...
+
+    def send_bits(self, first: int, count: int, peer: int, tag: int) -> None: ...
+
+    def receive_bits(self, first: int, count: int, peer: int, tag: int) -> None: ...
+
+    def measure(self, qubits: object, bit: int) -> None:
+        """Into bits `bit` …; the qubits become |0>."""
+
+    def parity(self, qubits: object, bit: int) -> None:
+        """CX from the first half onto the second, which is measured: one step."""
+
+    def flip(self, qubits: object, bit: int) -> None:
+        """X where the bit is 1."""
+
+    def negate(self, qubits: object, bit: int) -> None:
+        """Z where the bit is 1."""
+
+    def exchange(self, qubits: object) -> None:
+        """The first half with the second."""
+
+    def add(self, to: int, from_: int, count: int) -> None:
+        """bits[to + k] ^= bits[from_ + k]."""
+
+    def record(self) -> None:
+        """The gates called from now on belong to the part."""
+
+    def recorded(self, qubits: object) -> None:
+        """They may use these qubits only."""
+
+    def drop_recorded(self) -> None: ...
+
+    def post(self, context: int, operation: int) -> Ticket: ...
 
 class Session:
     """One rank's side of the store."""
@@ -210,9 +280,12 @@ class Session:
 
     def force(self, bits: int, count: int) -> None: ...
 
-    def send(self, verb: Verb, qubits: object, dest: int, context: int, tag: int, operation: int = 0) -> Ticket: ...
+    def send(self, verb: Verb, qubits: object, dest: int, context: int, tag: int, operation: int = 0, mode: Mode = Mode.standard) -> Ticket: ...
 
-    def receive(self, verb: Verb, qubits: object | None, source: int, context: int, tag: int, operation: int = 0) -> Ticket: ...
+    def receive(self, verb: Verb, qubits: object | None, source: int, context: int, tag: int, operation: int = 0, wanted: int = 0) -> Ticket:
+        """`wanted`: what a probe has claimed."""
+
+    def probe(self, source: int, context: int, tag: int, claims: bool) -> Ticket: ...
 
     def meet(self, qubits: object, peer: int, context: int, tag: int) -> Ticket: ...
 
@@ -227,6 +300,13 @@ class Session:
         """What the peer sends for this operation is dropped."""
 
     def send_note(self, text: str, dest: int, context: int, tag: int, operation: int) -> None: ...
+
+    def reserve(self, qubits: int) -> bool:
+        """
+        Room in this rank's buffer for EPR halves that stay; False if less than one slot were left for the rest.
+        """
+
+    def give_back(self, qubits: int) -> None: ...
 
     def publish(self, ticket: Ticket, members: Sequence[int], line: str) -> None:
         """

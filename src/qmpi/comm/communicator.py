@@ -19,6 +19,7 @@ from ..runtime.ledger import Ledger
 from ..runtime.session import session_of
 from ..world import door
 from .point_to_point import PointToPoint
+from .reductions import Reductions
 from .register import Register
 from .transfer import COLLECTIVE, Transfer
 
@@ -48,7 +49,7 @@ class StoreReport:
     peak_bytes: int
 
 
-class Comm(PointToPoint):
+class Comm(PointToPoint, Reductions):
     """A communicator for quantum messages, a context of its own over a classical one.
 
     Every method that is called collective must be called by all its ranks, in the same order. The classical communicator
@@ -86,6 +87,7 @@ class Comm(PointToPoint):
         self._context = 4 * membership.context
         self._name = membership.name
         self._closed = False
+        self._collectives = 0
         self._session = session_of(universe)
         self._membership = self._session.memberships[membership.context] = membership
         self._group = Group(self._session, self.rank, self._members, self._context + COLLECTIVE)

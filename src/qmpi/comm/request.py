@@ -35,10 +35,21 @@ class Request(Generic[Result]):
     `wait` and `test` give the operation's result: a Register for receives, a `Sent` for copies, None otherwise.
     """
 
-    __slots__ = ("_call", "_failure", "_finish", "_result", "_session", "_site", "_ticket")
+    __slots__ = ("_call", "_failure", "_finish", "_result", "_session", "_site", "_ticket", "_withdrawn")
 
-    def __init__(self, session: Session, ticket: Ticket | None, finish: Callable[[], Result], call: str = "", site: int = 0) -> None:
-        """`finish` checks and books the ticket and makes the result; no ticket means that nothing had to be done."""
+    def __init__(
+        self,
+        session: Session,
+        ticket: Ticket | None,
+        finish: Callable[[], Result],
+        call: str = "",
+        site: int = 0,
+        withdrawn: Callable[[], None] | None = None,
+    ) -> None:
+        """`finish` checks and books the ticket and makes the result; no ticket means that nothing had to be done.
+
+        `withdrawn` is called when a blocking call has been given up as if it had never begun.
+        """
         self._session = session
         self._ticket = ticket
         self._call = call
@@ -46,6 +57,7 @@ class Request(Generic[Result]):
         self._finish: Callable[[], Result] | None = finish
         self._result: Result | None = None
         self._failure: Exception | None = None
+        self._withdrawn = withdrawn
 
     def wait(self) -> Result:
         """Waits until the operation is complete.
@@ -66,7 +78,12 @@ class Request(Generic[Result]):
     def block(self) -> Result:
         """`wait` for a blocking call: what it posted is withdrawn if the wait ends by Ctrl-C or a time-out."""
         if self._ticket is not None and not self._ticket.finished:
-            self._session.wait(self._ticket, self._call, self._site, (self._ticket,))
+            try:
+                self._session.wait(self._ticket, self._call, self._site, (self._ticket,))
+            except BaseException:
+                if self._withdrawn is not None and self._ticket.withdrawn:
+                    self._withdrawn()
+                raise
         return self._complete()
 
     def test(self) -> bool:

@@ -123,7 +123,9 @@ class Transfer:
             qubits = tuple(ticket.arrived)
             if status is not None:
                 status.source, status.tag, status.count = self._comm_rank[ticket.source], ticket.tag, len(qubits)
-            return Register(qubits, self._operation(ticket.operation, side, ticket.source, ticket.tag, qubits, site))
+            operation = self._operation(ticket.operation, side, ticket.source, ticket.tag, qubits, site)
+            operation.allocated = qubits if target is None else ()
+            return Register(qubits, operation)
 
         return self._request(call, ticket, finish, site)
 
@@ -140,7 +142,9 @@ class Transfer:
         return self._undo(call, self._find(Side.DESTINATION, q, source, tag))
 
     def _leave(self, operation: Operation, error: BaseException | None) -> None:
-        """Ends the `with` block of an operation: undoes it, or after an exception gives it up. What the block's manager calls.
+        """Ends the `with` block of an operation: undoes it and frees what it allocated, or after an exception gives it up.
+
+        What the block's manager calls.
 
         Args:
             operation: what the block began with.
@@ -150,12 +154,17 @@ class Transfer:
         """
         try:
             if error is None and operation.open:
-                self._undo(_INVERSES[operation.side], operation).block()
+                self._undo_at_end(operation)
+                if operation.allocated:
+                    self._session.core.free(operation.allocated)
         except BaseException as failure:
             self._session.obligations.abandon(operation, failure)
             raise
         if error is not None:
             self._session.obligations.abandon(operation, error)
+
+    def _undo_at_end(self, operation: Operation) -> None:
+        self._undo(_INVERSES[operation.side], operation).block()
 
     def _undo(self, call: str, operation: Operation) -> Request[None]:
         """This side's part of the inverse; the other side does its own."""

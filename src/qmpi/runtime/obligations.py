@@ -1,7 +1,8 @@
 """What must be undone: copies, from both sides. Pairs an inverse with its operation by id, never by arrival.
 
-A copy obliges both ranks until it is undone, or until its holder measures, resets or frees it. Moves oblige to nothing; the most recent
-ones are remembered so that they can be undone. Knows no messages: what has to be told to a peer, the operation's communicator tells.
+A copy obliges both ranks until it is undone, or until its holder measures, resets or frees it; so does a collective that copies. Moves,
+and collectives whose results were measured, oblige to nothing; the most recent ones are remembered so that they can be undone. Knows no
+messages: what has to be told to a peer, the operation's communicator tells.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from typing import Any
 from .._core import Qubit, describe_site
 from ..errors import OutstandingCopies, UnmatchedInverse, source_line
 
-MOVES_REMEMBERED = 256
+REMEMBERED = 256
 
 
 class Side(Enum):
@@ -25,25 +26,36 @@ class Side(Enum):
     COPY = "copy received"
     SOURCE = "move sent"
     DESTINATION = "move received"
+    JOINT = "collective"
+    JOINT_MOVE = "collective move"
 
     @property
     def obliges(self) -> bool:
         """True for copies."""
-        return self is Side.ORIGINAL or self is Side.COPY
+        return self in (Side.ORIGINAL, Side.COPY, Side.JOINT)
+
+    @property
+    def joint(self) -> bool:
+        """True for collectives."""
+        return self in (Side.JOINT, Side.JOINT_MOVE)
 
 
 @dataclass(slots=True, eq=False)
 class Operation:
-    """One side of a copy or move.
+    """One rank's side of a copy, a move or a collective.
 
     Attributes:
         id: the same on both sides; 0 for an operation with PROC_NULL, which obliges to nothing.
         side: which part of it this rank holds.
         comm: the communicator it went through.
-        peer: the other side's rank in the communicator, None for PROC_NULL.
+        peer: the other side's rank in the communicator, None for PROC_NULL and for collectives.
         tag: its message's tag.
         qubits: this rank's handles, in the message's order.
         site: where in the program it was issued.
+        name: the call.
+        undo: of a collective: posts this rank's part of the inverse, and what the call was given.
+        originals: its qubits that have copies elsewhere.
+        allocated: its qubits that the library took for the result.
         open: True until it is undone, discharged or given up.
         untouched: of a copy, its qubits that have not been measured, reset or freed.
         number: of this rank's operations in the order in which they were entered.
@@ -56,11 +68,21 @@ class Operation:
     tag: int
     qubits: tuple[Qubit, ...]
     site: int
+    name: str = ""
+    undo: Any = None
+    originals: frozenset[Qubit] = frozenset()
+    allocated: tuple[Qubit, ...] = ()
     open: bool = True
     untouched: set[Qubit] | None = None
     number: int = 0
 
+    def __post_init__(self) -> None:
+        if self.side is Side.ORIGINAL:
+            self.originals = frozenset(self.qubits)
+
     def __str__(self) -> str:
+        if self.side.joint:
+            return f"{self.name} of {len(self.qubits)} qubit(s) of this rank, issued at {describe_site(self.site)}"
         return f"{self.side.value} of {len(self.qubits)} qubit(s), rank {self.peer}, tag {self.tag}, issued at {describe_site(self.site)}"
 
 
@@ -70,15 +92,15 @@ class Obligations:
     def __init__(self) -> None:
         """None yet."""
         self._of: defaultdict[Qubit, list[Operation]] = defaultdict(list)
-        self._moves: deque[Operation] = deque(maxlen=MOVES_REMEMBERED)
+        self._remembered: deque[Operation] = deque(maxlen=REMEMBERED)
         self._entered = 0
 
     def record(self, operation: Operation) -> None:
         """Enters an operation that has happened."""
         self._entered += 1
         operation.number = self._entered
-        if not operation.side.obliges:
-            self._moves.append(operation)
+        if not operation.side.obliges or not operation.qubits:
+            self._remembered.append(operation)
             return
         operation.untouched = set(operation.qubits)
         for qubit in operation.qubits:
@@ -91,7 +113,7 @@ class Obligations:
         Raises:
             UnmatchedInverse: there is none.
         """
-        candidates: Iterable[Operation] = self._moves
+        candidates: Iterable[Operation] = self._remembered
         if side.obliges:  # a copy that was measured in part is found under the qubits that are left
             candidates = dict.fromkeys(operation for qubit in qubits for operation in self._of.get(qubit, ()))
         related = [o for o in candidates if o.side is side and o.comm is comm and set(o.qubits) & set(qubits)]
@@ -104,10 +126,8 @@ class Obligations:
     def close(self, operation: Operation) -> None:
         """The operation is over: its qubits are free of it."""
         operation.open = False
-        if not operation.side.obliges:
-            if operation in self._moves:
-                self._moves.remove(operation)
-            return
+        if (operation.side.joint or not operation.side.obliges) and operation in self._remembered:
+            self._remembered.remove(operation)
         for qubit in operation.qubits:
             rest = [o for o in self._of.get(qubit, []) if o is not operation]
             if rest:
@@ -120,17 +140,17 @@ class Obligations:
     def refuse_originals(self, qubits: Iterable[Qubit], what: str) -> None:
         """Raises OutstandingCopies if one of the qubits has copies elsewhere."""
         if self._of:
-            self._refuse(qubits, what, (Side.ORIGINAL,))
+            self._refuse(qubits, what, copies=False)
 
     def refuse_any(self, qubits: Iterable[Qubit], what: str) -> None:
         """Raises OutstandingCopies if one of the qubits has copies elsewhere or is a copy itself."""
         if self._of:
-            self._refuse(qubits, what, (Side.ORIGINAL, Side.COPY))
+            self._refuse(qubits, what, copies=True)
 
-    def _refuse(self, qubits: Iterable[Qubit], what: str, sides: tuple[Side, ...]) -> None:
+    def _refuse(self, qubits: Iterable[Qubit], what: str, copies: bool) -> None:
         for qubit in qubits:
             for operation in self._of.get(qubit, ()):
-                if operation.side in sides and operation.id:
+                if operation.id and (copies or qubit in operation.originals):
                     raise OutstandingCopies(f"{what} is refused, undo this first: {operation}")
 
     def discharge(self, qubit: Qubit, how: str) -> None:
@@ -138,7 +158,11 @@ class Obligations:
         for operation in self._of.pop(qubit, []):
             assert operation.untouched is not None
             operation.untouched.discard(qubit)
-            if not operation.untouched:
+            if operation.untouched:
+                continue
+            if operation.side.joint and how == "measured":
+                self._remembered.append(operation)  # owes nothing, but the others may want it undone together
+            else:
                 self._end(operation, f"{how} it at {source_line()}")
 
     def abandon(self, operation: Operation, error: BaseException) -> None:
@@ -148,10 +172,16 @@ class Obligations:
 
     def _end(self, operation: Operation, how: str) -> None:
         self.close(operation)
-        if operation.side in (Side.COPY, Side.DESTINATION):
+        if operation.side in (Side.COPY, Side.DESTINATION) or operation.side.joint:
             operation.comm._tell(operation, how)
         elif operation.side is Side.ORIGINAL:
             operation.comm._disclaim(operation)
+
+    def joint(self, name: str, comm: Any) -> list[Operation]:
+        """The collectives of this name that can be undone, the most recent first."""
+        entries = [*self._remembered, *(operation for operations in self._of.values() for operation in operations)]
+        found = {id(o): o for o in entries if o.side.joint and o.name == name and o.comm is comm}
+        return sorted(found.values(), key=lambda o: -o.number)
 
     def outstanding(self, comm: Any) -> list[str]:
         """One line per copy that is neither undone nor discharged."""

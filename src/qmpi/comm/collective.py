@@ -1,0 +1,297 @@
+"""How collective operations are posted, completed and undone. What each call means is written beside its plan; steps.py has the language.
+
+A method that returns a `Plan` is the only thing that is written for an operation: `calls` makes of it the call, the call that does not
+wait, both inverses and the persistent request. Of all ranks' plans the core gets one part each, and whoever completes a step goes on.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import wraps
+from typing import Any, Concatenate, ParamSpec, TypeVar
+from zlib import crc32
+
+from .._core import Failure, Part, Qubit, Ticket, call_site, describe_site
+from ..errors import MismatchedCollective, PeerFailed, QMPIError, RankOutOfRange, StateTooLarge, UnmatchedInverse
+from ..runtime.obligations import Operation, Side
+from .register import Register, qubits_of
+from .request import Request
+from .steps import Places, Plan, Send, SendBits, Spare, Step, Writer
+from .transfer import COLLECTIVE, INVERSE, Transfer
+
+Arguments = ParamSpec("Arguments")
+Owner = TypeVar("Owner", bound="Collective")
+Value = TypeVar("Value")
+
+_FIRST_TAG = 16  # below: the library's own classical messages
+
+
+@dataclass(slots=True)
+class _Undo:
+    """What the inverse of a collective needs.
+
+    Attributes:
+        steps: the inverse.
+        spares: the qubits that are held until then.
+        result: the qubits that the call returned.
+        given: the call's arguments by name, registers as tuples of qubits.
+    """
+
+    steps: list[Step]
+    spares: dict[Spare, Qubit]
+    result: tuple[Qubit, ...]
+    given: dict[str, Any]
+
+
+class Collective(Transfer):
+    """This rank's side of every collective in a communicator."""
+
+    _collectives: int  # how many have been posted
+
+    def _post(self, call: str, name: str, plan: Plan, given: Callable[[], dict[str, Any]]) -> Request[Register]:
+        """Checks what the plan names and posts its steps; given(): what the call was given."""
+        session, site = self._session, call_site()
+        session.obligations.refuse_any(plan.targets, "receiving into it")
+        if plan.moves:
+            session.obligations.refuse_any(plan.sources, "moving it away")
+        if plan.zero:
+            session.core.require_zero(plan.zero)
+        number = self._collectives + 1
+        operation = 1 << 63 | self._context >> 2 << 36 | number
+        writer = self._writer(name)
+        try:
+            writer.write(plan.steps)
+            ticket = writer.part.post(self._context + COLLECTIVE, operation)
+        except BaseException:
+            self._give_back(writer.spares.values())
+            raise
+        self._collectives = number
+
+        def finish() -> Register:
+            arrived = tuple(ticket.arrived)
+            result = arrived if plan.result is None else plan.result
+            passing = [spare for spare in writer.spares if not spare.held]
+            if passing:
+                session.core.free(tuple(writer.spares.pop(spare) for spare in passing))
+            obliges = not plan.moves and len(plan.steps) > 0
+            entry = Operation(
+                operation,
+                Side.JOINT if obliges else Side.JOINT_MOVE,
+                self,
+                None,
+                0,
+                tuple(dict.fromkeys(plan.sources + result)),
+                site,
+                name,
+                _Undo(plan.inverse(), writer.spares, result, given()),
+                frozenset(plan.sources) if obliges else frozenset(),
+                result if plan.allocated or plan.result is None else (),
+            )
+            session.obligations.record(entry)
+            return Register(result, entry)
+
+        def undone() -> None:  # the wait was given up before anybody had taken notice
+            self._give_back(writer.spares.values())
+            if plan.allocated:
+                self._give_back(plan.result or ())
+            if self._collectives == number:
+                self._collectives -= 1
+
+        return self._joint_request(call, ticket, finish, site, undone)
+
+    def _post_inverse(self, call: str, operation: Operation) -> Request[None]:
+        """This rank's part of undoing a collective."""
+        session, undo, site = self._session, operation.undo, call_site()
+        if operation.side is Side.JOINT:
+            others = [qubit for qubit in operation.qubits if qubit not in operation.originals]
+            session.obligations.refuse_originals(others, "undoing the copy")
+        writer = self._writer(operation.name, undo.spares, undo.result)
+        before = set(undo.spares)
+        try:
+            writer.write(undo.steps)
+            ticket = writer.part.post(self._context + INVERSE, operation.id)
+        except BaseException:
+            self._give_back(undo.spares.pop(spare) for spare in set(undo.spares) - before)
+            raise
+
+        def finish() -> None:
+            if undo.spares:
+                session.core.free(tuple(undo.spares.values()))
+            session.obligations.close(operation)
+
+        return self._joint_request(call, ticket, finish, site)
+
+    def _joint_request(
+        self, call: str, ticket: Ticket, finish: Callable[[], Value], site: int, withdrawn: Callable[[], None] = lambda: None
+    ) -> Request[Value]:
+        def complete() -> Value:
+            self._session.book.charge(call, site, self._name, ticket.settle())
+            _check(ticket, call)
+            return finish()
+
+        return Request(self._session, ticket, complete, call, site, withdrawn)
+
+    def _writer(self, name: str, spares: dict[Spare, Qubit] | None = None, arrived: Places | None = None) -> Writer:
+        return Writer(
+            Part(self._session.core), self._members, _tag(name), self._session.core.alloc, {} if spares is None else spares, arrived
+        )
+
+    def _give_back(self, qubits: Any) -> None:
+        for qubit in tuple(qubits):
+            with suppress(QMPIError):  # after a failure, what is entangled stays where it is
+                self._session.core.free((qubit,))
+
+    def _undo_at_end(self, operation: Operation) -> None:
+        if operation.side.joint:
+            self._post_inverse("un" + operation.name, operation).block()
+        else:
+            super()._undo_at_end(operation)
+
+    def _tell(self, operation: Operation, how: str) -> None:
+        """Tells those who would wait for this rank's part of the inverse. What the obligations call.
+
+        Args:
+            operation: this rank's side.
+            how: what became of it, as the end of a sentence about this rank.
+
+        Cost: 0 EPR pairs, 0 bits.
+        """
+        if not operation.side.joint:
+            return super()._tell(operation, how)
+        text = f"rank {self.rank}, which called {operation.name} at {describe_site(operation.site)}, {how}"
+        for peer in {step.peer for step in operation.undo.steps if isinstance(step, Send | SendBits)}:
+            self._session.core.send_note(text, self._members[peer], self._context + INVERSE, _tag(operation.name), operation.id)
+        return None
+
+    def _matching(self, name: str, given: dict[str, Any], parameters: Sequence[str]) -> Operation:
+        """The most recent operation with these arguments. Buffers must be the same, other arguments are checked if given."""
+        self._refuse_if_closed()
+        found = self._session.obligations.joint(name, self)
+        for operation in found:
+            if all(_agrees(operation, parameter, given) for parameter in parameters):
+                return operation
+        hint = f"; there are: {'; '.join(map(str, found))}" if found else ""
+        raise UnmatchedInverse(f"there is no open {name} with exactly these arguments in this communicator{hint}")
+
+    # --- checks ------------------------------------------------------------------------------------------------------------------
+
+    def _root(self, root: int) -> int:
+        if not isinstance(root, int) or not 0 <= root < self.size:
+            raise RankOutOfRange(f"root {root!r} is not one of 0 … {self.size - 1}")
+        return root
+
+    def _take(self, count: int) -> tuple[Qubit, ...]:
+        """Qubits for a result whose buffer was not given."""
+        return tuple(self._session.core.alloc(count)) if count else ()
+
+
+def _tag(name: str) -> int:
+    """Different collectives do not mix, even where ranks disagree on which one it is."""
+    return _FIRST_TAG + crc32(name.encode()) % 2**30
+
+
+def _agrees(operation: Operation, parameter: str, given: dict[str, Any]) -> bool:
+    before = operation.undo.given.get(parameter)
+    if parameter in given and given[parameter] is not None:
+        now = given[parameter]
+        return bool(now == before or (before is None and now == operation.undo.result))
+    return not _is_buffer(parameter) or not isinstance(before, tuple)
+
+
+def _is_buffer(parameter: str) -> bool:
+    return parameter in ("q", "sendq", "recvq", "sendqs", "recvqs")
+
+
+def _plain(value: Any) -> Any:
+    """An argument in a form that can be compared: registers and lists of them as tuples."""
+    if isinstance(value, Register | Qubit):
+        return qubits_of(value)
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        return tuple(_plain(part) for part in value)
+    return value
+
+
+def _check(ticket: Ticket, call: str) -> None:
+    """Raises what a finished part failed with."""
+    if not ticket.failed:
+        return
+    text = ticket.data.decode(errors="replace")
+    if ticket.failure in (Failure.counts, Failure.truncated):
+        raise MismatchedCollective(f"{call}: another rank's message has {text} qubit(s), not as many as here: all must give fitting counts")
+    if ticket.failure == Failure.memory:
+        raise StateTooLarge(f"{call}: {text}. What the other ranks wait for will not come")
+    raise PeerFailed(f"{call}: {text}")
+
+
+# --- one plan, five calls ----------------------------------------------------------------------------------------------------------------
+
+
+def calls(
+    plan: Callable[Concatenate[Owner, Arguments], Plan],
+) -> tuple[
+    Callable[Concatenate[Owner, Arguments], Register],
+    Callable[Concatenate[Owner, Arguments], Request[Register]],
+    Callable[Concatenate[Owner, Arguments], None],
+    Callable[Concatenate[Owner, Arguments], Request[None]],
+]:
+    """The calls of an operation: blocking, not waiting, and both ways of undoing it."""
+    name = plan.__name__.removeprefix("_")
+    signature = inspect.signature(plan)
+    parameters = [parameter for parameter in signature.parameters if parameter != "self"]
+
+    def given(self: Owner, args: Any, kwargs: Any) -> dict[str, Any]:
+        bound = signature.bind(self, *args, **kwargs).arguments
+        return {parameter: _plain(bound[parameter]) for parameter in parameters if parameter in bound}
+
+    def post(self: Owner, call: str, args: Any, kwargs: Any) -> Request[Register]:
+        self._refuse_if_closed()
+        return self._post(call, name, plan(self, *args, **kwargs), lambda: given(self, args, kwargs))
+
+    def undo(self: Owner, call: str, args: Any, kwargs: Any) -> Request[None]:
+        return self._post_inverse(call, self._matching(name, given(self, args, kwargs), parameters))
+
+    def do(self: Owner, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Register:
+        return post(self, name, args, kwargs).block()
+
+    def ido(self: Owner, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Request[Register]:
+        return post(self, "i" + name, args, kwargs)
+
+    def undo_(self: Owner, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> None:
+        return undo(self, "un" + name, args, kwargs).block()
+
+    def iundo(self: Owner, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Request[None]:
+        return undo(self, "iun" + name, args, kwargs)
+
+    return (
+        named(do, name, plan, plan.__doc__, "Register"),
+        named(
+            ido,
+            "i" + name,
+            plan,
+            f"`{name}` that does not wait; what it names is frozen until the request is finished.",
+            "Request[Register]",
+        ),
+        named(
+            undo_,
+            "un" + name,
+            plan,
+            f"`{name}` undone. Buffers must be those of that call; its other arguments are checked if they are given.",
+            "None",
+        ),
+        named(iundo, "iun" + name, plan, f"`{name}` undone, without waiting.", "Request[None]"),
+    )
+
+
+def named(
+    function: Callable[Arguments, Value], name: str, like: Callable[..., object], doc: str | None, returns: str
+) -> Callable[Arguments, Value]:
+    """The function under its public name, with the parameters of `like`: tracebacks, reports and `help` show these."""
+    wraps(like)(function)
+    function.__name__, function.__doc__ = name, doc
+    function.__qualname__ = f"{like.__qualname__.rpartition('.')[0]}.{name}"
+    function.__code__ = function.__code__.replace(co_name=name)
+    function.__signature__ = inspect.signature(like).replace(return_annotation=returns)  # type: ignore[attr-defined]
+    return function
