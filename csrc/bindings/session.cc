@@ -342,10 +342,28 @@ void bind_session(nb::module_& m) {
         Gil patience;
         s.give_back(qubits, patience);
       }, "qubits"_a)
-      .def("publish", [](PySession& s, PyTicket& ticket, const std::vector<std::int32_t>& members, std::string_view line) {
+      .def("wait_any", [](PySession& s, const std::vector<PyTicket*>& tickets, double seconds) {
+        std::vector<Ticket*> awaited;
+        for (PyTicket* ticket : tickets) awaited.push_back(&ticket->ticket);
+        {
+          Gil patience;
+          if (s.wait_any(awaited, static_cast<std::int64_t>(seconds * 1e6), patience)) return true;
+        }
+        if (PyErr_CheckSignals() != 0) throw nb::python_error();
+        return false;
+      }, "tickets"_a, "seconds"_a, "True once one of them is finished; waits at most `seconds`, and not beyond a signal.")
+      .def("exchange", [](PySession& s, nb::handle a, nb::handle b) {
+        const auto ours = names_of(s, a), others = names_of(s, b);
         Gil patience;
-        s.publish(ticket.ticket, members, line, patience);
-      }, "ticket"_a, "members"_a, "line"_a, "Tells the watch that this rank waits; `members` are who can answer a receive from anybody.")
+        for (std::size_t k = 0; k < ours.size(); ++k) s.exchange(ours[k], others[k], patience);
+      }, "a"_a, "b"_a, "The contents of as many qubits change places.")
+      .def("publish", [](PySession& s, const std::vector<PyTicket*>& tickets, const std::vector<std::int32_t>& members, std::string_view line) {
+        std::vector<const Ticket*> awaited;
+        for (const PyTicket* ticket : tickets) awaited.push_back(&ticket->ticket);
+        Gil patience;
+        s.publish(awaited, members, line, patience);
+      }, "tickets"_a, "members"_a, "line"_a,
+           "Tells the watch that this rank waits for one of these; `members` are who can answer a receive from anybody.")
       .def("unpublish", [](PySession& s) {
         Gil patience;
         s.unpublish(patience);

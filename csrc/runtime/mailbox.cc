@@ -398,24 +398,25 @@ std::int64_t Mailboxes::listed(const Arena& arena, Patience& patience) {
 
 // --- waiting -------------------------------------------------------------------------------------------------------------------
 
-bool Mailboxes::wait(const Posting& posting, std::int64_t microseconds, Patience& patience) const {
+bool Mailboxes::wait_any(std::span<const Posting* const> postings, std::int64_t microseconds, Patience& patience) const {
   RankRecord& me = arena_->rank(rank_);
-  if (over(posting)) return true;
+  const auto any_over = [&] { return std::ranges::any_of(postings, [](const Posting* posting) { return over(*posting); }); };
+  if (any_over()) return true;
   const std::int64_t start = now_us(), end = start + microseconds;
   patience.give_way();
   std::atomic<std::int32_t>& spinning = arena_->header().spinning;
   if (++spinning <= most_spinning_)
-    while (!over(posting) && now_us() < start + spin_us) help(*arena_) ? 0 : sched_yield();
+    while (!any_over() && now_us() < start + spin_us) help(*arena_) ? 0 : sched_yield();
   --spinning;
   for (;;) {
     while (help(*arena_))
-      if (over(posting)) return true;
+      if (any_over()) return true;
     const std::uint32_t seen = me.bell;
     me.asleep = 1;
     const std::int64_t left = end - now_us();
-    const bool interrupted = !over(posting) && left > 0 && !futex_wait(me.bell, seen, left);
+    const bool interrupted = !any_over() && left > 0 && !futex_wait(me.bell, seen, left);
     me.asleep = 0;
-    if (over(posting)) return true;
+    if (any_over()) return true;
     if (left <= 0 || interrupted || me.nudged.exchange(0)) return false;
   }
 }

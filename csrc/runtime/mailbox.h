@@ -120,7 +120,11 @@ class Mailboxes {
   // Takes a packed message that nobody has received out of its mailbox; false if it is too late. What it did to qubits stays done.
   bool retract(Posting& message, Patience& patience);
   // Sleeps until the posting is over, at most `microseconds` and not beyond a signal or a nudge; true if it is.
-  bool wait(const Posting& posting, std::int64_t microseconds, Patience& patience) const;
+  bool wait(const Posting& posting, std::int64_t microseconds, Patience& patience) const {
+    const Posting* one = &posting;
+    return wait_any({&one, 1}, microseconds, patience);
+  }
+  bool wait_any(std::span<const Posting* const> postings, std::int64_t microseconds, Patience& patience) const;
   static bool finished(const Posting& posting) { return posting.phase.load() >= Phase::done; }
   // Whoever waits for it need not any more: a sender's message may still lie in a mailbox.
   static bool over(const Posting& posting) {

@@ -203,6 +203,20 @@ bool Session::wait(Ticket& ticket, std::int64_t microseconds, Patience& patience
   return true;
 }
 
+bool Session::wait_any(std::span<Ticket* const> tickets, std::int64_t microseconds, Patience& patience) {
+  require_usable();
+  std::vector<const Posting*> postings;
+  for (const Ticket* ticket : tickets) {
+    if (!ticket->posting) return true;
+    postings.push_back(ticket->posting);
+  }
+  if (!boxes_.wait_any(postings, microseconds, patience)) return false;
+  watch_.unpublish(patience);
+  for (Ticket* ticket : tickets)
+    if (Mailboxes::over(*ticket->posting)) finish(*ticket, patience);
+  return true;
+}
+
 void Session::settle(Ticket& ticket, Patience& patience) {
   if (ticket.sent) boxes_.discard(*std::exchange(ticket.sent, nullptr), patience);
   if (!std::exchange(ticket.frozen, false)) return;
@@ -211,8 +225,9 @@ void Session::settle(Ticket& ticket, Patience& patience) {
 
 bool Session::take_back(Ticket& ticket, Patience& patience) {
   require_usable();
-  if (!ticket.sent || !boxes_.retract(*ticket.sent, patience)) return false;
+  if (!ticket.sent || (ticket.sent->verb != Verb::copy && ticket.sent->verb != Verb::move)) return false;
   Posting& message = *ticket.sent;
+  if (!boxes_.retract(message, patience)) return false;
   Steadfast steadfast(patience);
   protocol_.take_back(message, steadfast);
   for (std::size_t k = 0; k < ticket.named.size(); ++k) handles_[ticket.named[k].slot].id = boxes_.qubits(message)[k];
@@ -333,10 +348,17 @@ void Session::look(std::span<Ticket* const> given_up, Patience& patience) {
   watch_.accept(patience);
 }
 
-void Session::publish(const Ticket& ticket, std::span<const std::int32_t> members, std::string_view line, Patience& patience) {
-  if (!ticket.posting) return;
-  const std::int32_t peer = ticket.posting->peer;
-  watch_.publish(*ticket.posting, peer == any_source ? members : std::span(&peer, 1), line, patience);
+void Session::publish(std::span<const Ticket* const> tickets, std::span<const std::int32_t> members, std::string_view line, Patience& patience) {
+  std::vector<Offset> postings;
+  std::vector<std::int32_t> wakers;
+  for (const Ticket* ticket : tickets) {
+    if (!ticket->posting) return;
+    postings.push_back(store_.arena().offset_of(ticket->posting));
+    const std::int32_t peer = ticket->posting->peer;
+    const auto more = peer == any_source ? members : std::span(&peer, 1);
+    wakers.insert(wakers.end(), more.begin(), more.end());
+  }
+  watch_.publish(postings, wakers, line, patience);
 }
 
 }  // namespace qmpi

@@ -244,6 +244,12 @@ void Session::reset(HandleName name, Patience& patience) {
   store_.set_zero(check(name).id);
 }
 
+void Session::exchange(HandleName a, HandleName b, Patience& patience) {
+  check(a), check(b);
+  flush(patience);
+  std::swap(check(a).id, check(b).id);
+}
+
 double Session::probability(HandleName name, Patience& patience) {
   check(name);
   flush(patience);

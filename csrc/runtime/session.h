@@ -83,6 +83,8 @@ class Session {
   // --- measurement
   int measure(HandleName name, Patience& patience);
   void reset(HandleName name, Patience& patience);
+  // The contents of two qubits change places: no gate, names only.
+  void exchange(HandleName a, HandleName b, Patience& patience);
   double probability(HandleName name, Patience& patience);
   double expectation(std::span<const HandleName> names, std::string_view paulis, Patience& patience);
   std::vector<Snapshot> snapshot(std::span<const QubitId> ids, Patience& patience);
@@ -118,13 +120,15 @@ class Session {
   Ticket receive_bytes(int source, std::uint32_t context, int tag, Patience& patience);
   // True once the ticket is finished and its results are filled in.
   bool wait(Ticket& ticket, std::int64_t microseconds, Patience& patience);
+  // The same for any of several.
+  bool wait_any(std::span<Ticket* const> tickets, std::int64_t microseconds, Patience& patience);
   // Its qubits may be used again: whoever issued it has waited. (Not sooner, or it would depend on timing what is an error.)
   void settle(Ticket& ticket, Patience& patience);
   // Undoes a copy or move on its way that nobody has received; false if it is too late.
   bool take_back(Ticket& ticket, Patience& patience);
   bool withdraw(Ticket& ticket, Patience& patience);  // what nobody has matched; false if it is too late
-  // Tells the watch that this rank waits for a ticket; ends by itself when the ticket is finished. Not to be withdrawn meanwhile.
-  void publish(const Ticket& ticket, std::span<const std::int32_t> members, std::string_view line, Patience& patience);
+  // Tells the watch that this rank waits for one of these tickets; ends by itself when the ticket is finished. Not to be withdrawn meanwhile.
+  void publish(std::span<const Ticket* const> tickets, std::span<const std::int32_t> members, std::string_view line, Patience& patience);
   void unpublish(Patience& patience) { watch_.unpublish(patience); }
   // What a waiting rank does now and then. Throws Deadlock or PeerLeft, after these tickets have been withdrawn, RankLost or PeerFailed.
   void look(std::span<Ticket* const> given_up, Patience& patience);

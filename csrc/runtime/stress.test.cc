@@ -73,7 +73,8 @@ class Rank {
   // As runtime/watch.py waits, but public after a moment: nobody may ever be told of a deadlock, for there is none.
   void finish(Ticket& ticket) {
     if (!session_.wait(ticket, slice_us, patience_)) {
-      session_.publish(ticket, everybody_, "finish", patience_);
+      const Ticket* one = &ticket;
+      session_.publish({&one, 1}, everybody_, "finish", patience_);
       do session_.look({}, patience_);
       while (!session_.wait(ticket, slice_us, patience_));
     }

@@ -16,12 +16,12 @@ constexpr std::size_t listed = 32;  // ranks that a report shows
 
 struct Wait {
   Block block;
-  Offset posting;      // what it waits for; 0 for
-  std::uint64_t turn;  // this turn in a replayed order
+  std::uint64_t turn;  // what it waits for: this turn in a replayed order, or one of its postings
   Offset verdict;
   bool accepted;
-  std::uint32_t waker_count, line_size;
-  std::span<std::int32_t> wakers() { return {reinterpret_cast<std::int32_t*>(this + 1), waker_count}; }
+  std::uint32_t posting_count, waker_count, line_size;
+  std::span<Offset> postings() { return {reinterpret_cast<Offset*>(this + 1), posting_count}; }
+  std::span<std::int32_t> wakers() { return {reinterpret_cast<std::int32_t*>(postings().data() + posting_count), waker_count}; }
   std::string_view line() { return {reinterpret_cast<const char*>(wakers().data() + waker_count), line_size}; }
 };
 
@@ -58,20 +58,22 @@ void set_free(std::vector<bool>& free, const std::vector<std::vector<int>>& coul
 
 }  // namespace
 
-void Watch::publish(const Posting& posting, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience) {
-  publish(arena_->offset_of(&posting), 0, wakers, line, patience);
+void Watch::publish(std::span<const Offset> postings, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience) {
+  publish(postings, 0, wakers, line, patience);
 }
 
 void Watch::publish(std::uint64_t turn, std::string_view line, Patience& patience) {
   std::vector<std::int32_t> everybody(arena_->settings().ranks);
   std::iota(everybody.begin(), everybody.end(), 0);
-  publish(0, turn, everybody, line, patience);
+  publish({}, turn, everybody, line, patience);
 }
 
-void Watch::publish(Offset posting, std::uint64_t turn, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience) {
-  const Block block = arena_->take(sizeof(Wait) + wakers.size_bytes() + line.size(), 0, patience);
-  Wait& wait = *new (arena_->at<char>(block.offset))
-      Wait{block, posting, turn, 0, false, static_cast<std::uint32_t>(wakers.size()), static_cast<std::uint32_t>(line.size())};
+void Watch::publish(std::span<const Offset> postings, std::uint64_t turn, std::span<const std::int32_t> wakers, std::string_view line,
+                    Patience& patience) {
+  const auto count = [](const auto& list) { return static_cast<std::uint32_t>(list.size()); };
+  const Block block = arena_->take(sizeof(Wait) + postings.size_bytes() + wakers.size_bytes() + line.size(), 0, patience);
+  Wait& wait = *new (arena_->at<char>(block.offset)) Wait{block, turn, 0, false, count(postings), count(wakers), count(line)};
+  std::copy(postings.begin(), postings.end(), wait.postings().begin());
   std::copy(wakers.begin(), wakers.end(), wait.wakers().begin());
   std::copy(line.begin(), line.end(), const_cast<char*>(wait.line().data()));
   RankRecord& record = arena_->rank(rank_);
@@ -151,7 +153,9 @@ void Watch::judge(Patience& patience) {
     if (record.wait == 0) continue;
     Wait& wait = *arena_->at<Wait>(record.wait);
     if (wait.verdict != 0) continue;  // it will wake up; what it waited for may have been taken back
-    if (wait.posting ? Mailboxes::over(*arena_->at<Posting>(wait.posting)) : arena_->header().turn >= wait.turn) continue;
+    const auto is_over = [&](Offset posting) { return Mailboxes::over(*arena_->at<Posting>(posting)); };
+    const auto postings = wait.postings();
+    if (postings.empty() ? arena_->header().turn >= wait.turn : std::any_of(postings.begin(), postings.end(), is_over)) continue;
     any = waits[rank] = true;
     free[rank] = false;
     for (const std::int32_t waker : wait.wakers()) could_wake[waker].push_back(rank);

@@ -11,9 +11,9 @@ class Watch {
  public:
   Watch(std::shared_ptr<Arena> arena, int rank) : arena_(std::move(arena)), rank_(rank) {}
 
-  // From now on this rank waits for `finished` to become true, which only a call of one of `wakers` can bring about. `line`: the
-  // call, its arguments and its source line.
-  void publish(const Posting& posting, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience);
+  // From now on this rank waits for one of these postings to be over, which only a call of one of `wakers` can bring about. `line`:
+  // the call, its arguments and its source line.
+  void publish(std::span<const Offset> postings, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience);
   // The same for a turn in a replayed order (Header::turn), which anybody may bring nearer.
   void publish(std::uint64_t turn, std::string_view line, Patience& patience);
   void unpublish(Patience& patience);
@@ -28,7 +28,7 @@ class Watch {
   void glance();
 
  private:
-  void publish(Offset posting, std::uint64_t turn, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience);
+  void publish(std::span<const Offset> postings, std::uint64_t turn, std::span<const std::int32_t> wakers, std::string_view line, Patience& patience);
   static bool due(std::atomic<std::int64_t>& next);
   void judge(Patience& patience);
   void tell(std::span<const int> ranks, bool left, std::string_view text, Patience& patience);

@@ -24,7 +24,7 @@ from .api import Bits, expectation, measure, probability, reset
 from .comm.communicator import COMM_WORLD, Comm, StoreReport
 from .comm.operators import BAND, BOR, MAX, MIN, PARITY, SUM, Op
 from .comm.register import Register
-from .comm.request import Request, Status
+from .comm.request import Request, Status, testall, waitall, waitany, waitsome
 from .engine.statevector import StateVector
 from .errors import QMPIError
 from .gates import *  # noqa: F403
@@ -63,6 +63,10 @@ __all__ = [
     "probability",
     "reset",
     "run",
+    "testall",
+    "waitall",
+    "waitany",
+    "waitsome",
     *(name for name in gates.TABLE if len(name) > 1 and name != "id"),
 ]
 

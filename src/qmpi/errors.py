@@ -13,7 +13,7 @@ QMPIError
 │   ├── DuplicateQubit               it is given twice
 │   ├── NotZero                      a target must be in |0>
 │   └── EntangledQubit               it must be in a basis state, or disentangled
-├── MessageError                     Truncated · MismatchedMessage
+├── MessageError                     Truncated · MismatchedMessage · BufferFull · NotReady
 ├── ObligationError                  UnmatchedInverse · OutstandingCopies
 ├── CommunicatorError                FoundingError · OutsideUniverse · MismatchedCollective · Closed
 ├── StateTooLarge (MemoryError)      an entangled state would not fit into QMPI_MEMORY
@@ -153,6 +153,14 @@ class Truncated(MessageError):
 
 class MismatchedMessage(MessageError):
     """A copy met a receive for a move, or the other way round; the message stays in the mailbox."""
+
+
+class BufferFull(MessageError):
+    """The receiver's buffer of EPR halves has no room, and the call does not wait for it."""
+
+
+class NotReady(MessageError):
+    """A ready send came before its receive was posted."""
 
 
 class ObligationError(QMPIError):

@@ -308,9 +308,17 @@ class Session:
 
     def give_back(self, qubits: int) -> None: ...
 
-    def publish(self, ticket: Ticket, members: Sequence[int], line: str) -> None:
+    def wait_any(self, tickets: Sequence[Ticket], seconds: float) -> bool:
         """
-        Tells the watch that this rank waits; `members` are who can answer a receive from anybody.
+        True once one of them is finished; waits at most `seconds`, and not beyond a signal.
+        """
+
+    def exchange(self, a: object, b: object) -> None:
+        """The contents of as many qubits change places."""
+
+    def publish(self, tickets: Sequence[Ticket], members: Sequence[int], line: str) -> None:
+        """
+        Tells the watch that this rank waits for one of these; `members` are who can answer a receive from anybody.
         """
 
     def unpublish(self) -> None: ...

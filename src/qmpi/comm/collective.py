@@ -10,13 +10,13 @@ import inspect
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import wraps
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from zlib import crc32
 
 from .._core import Failure, Part, Qubit, Ticket, call_site, describe_site
 from ..errors import MismatchedCollective, PeerFailed, QMPIError, RankOutOfRange, StateTooLarge, UnmatchedInverse
 from ..runtime.obligations import Operation, Side
+from .naming import named
 from .register import Register, qubits_of
 from .request import Request
 from .steps import Places, Plan, Send, SendBits, Spare, Step, Writer
@@ -132,7 +132,7 @@ class Collective(Transfer):
             _check(ticket, call)
             return finish()
 
-        return Request(self._session, ticket, complete, call, site, withdrawn)
+        return Request(self._session, ticket, complete, call, site, self._name, withdrawn, cancellable=False)
 
     def _writer(self, name: str, spares: dict[Spare, Qubit] | None = None, arrived: Places | None = None) -> Writer:
         return Writer(
@@ -283,15 +283,3 @@ def calls(
         ),
         named(iundo, "iun" + name, plan, f"`{name}` undone, without waiting.", "Request[None]"),
     )
-
-
-def named(
-    function: Callable[Arguments, Value], name: str, like: Callable[..., object], doc: str | None, returns: str
-) -> Callable[Arguments, Value]:
-    """The function under its public name, with the parameters of `like`: tracebacks, reports and `help` show these."""
-    wraps(like)(function)
-    function.__name__, function.__doc__ = name, doc
-    function.__qualname__ = f"{like.__qualname__.rpartition('.')[0]}.{name}"
-    function.__code__ = function.__code__.replace(co_name=name)
-    function.__signature__ = inspect.signature(like).replace(return_annotation=returns)  # type: ignore[attr-defined]
-    return function

@@ -3,9 +3,9 @@ progress while its owner does something else, classical MPI included."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from .._core import Failure, Ticket
 from ..errors import InvalidArgument, MismatchedMessage, PeerFailed, Truncated
@@ -35,7 +35,7 @@ class Request(Generic[Result]):
     `wait` and `test` give the operation's result: a Register for receives, a `Sent` for copies, None otherwise.
     """
 
-    __slots__ = ("_call", "_failure", "_finish", "_result", "_session", "_site", "_ticket", "_withdrawn")
+    __slots__ = ("_call", "_cancellable", "_comm", "_failure", "_finish", "_result", "_session", "_site", "_ticket", "_withdrawn")
 
     def __init__(
         self,
@@ -44,7 +44,9 @@ class Request(Generic[Result]):
         finish: Callable[[], Result],
         call: str = "",
         site: int = 0,
+        comm: str = "",
         withdrawn: Callable[[], None] | None = None,
+        cancellable: bool = True,
     ) -> None:
         """`finish` checks and books the ticket and makes the result; no ticket means that nothing had to be done.
 
@@ -57,7 +59,9 @@ class Request(Generic[Result]):
         self._finish: Callable[[], Result] | None = finish
         self._result: Result | None = None
         self._failure: Exception | None = None
+        self._comm = comm
         self._withdrawn = withdrawn
+        self._cancellable = cancellable
 
     def wait(self) -> Result:
         """Waits until the operation is complete.
@@ -101,15 +105,26 @@ class Request(Generic[Result]):
         return True
 
     def cancel(self) -> bool:
-        """Takes back a receive or prepare_epr that nothing has matched, or a send that found no room yet.
+        """Takes back what nothing has matched: a receive, prepare_epr, or a send, whose copy or move is undone (its pair stays charged).
+
+        Collectives and inverses cannot be cancelled, as in MPI.
 
         Returns:
             True if it was taken back, False if it was matched first and completes as usual.
         """
-        if self._finish is None or self._ticket is None or not self._ticket.withdraw():
+        if self._finish is None or self._ticket is None or not self._cancellable:
+            return False
+        if self._ticket.take_back():
+            self._session.book.charge(self._call, self._site, self._comm, self._ticket.settle())
+        elif not self._ticket.withdraw():
             return False
         self._finish = None
         return True
+
+    @property
+    def _awaited(self) -> list[Ticket]:
+        """The tickets that this request still waits for."""
+        return [] if self._ticket is None or self._ticket.finished else [self._ticket]
 
     def _complete(self) -> Result:
         if self._finish is not None:
@@ -121,6 +136,134 @@ class Request(Generic[Result]):
         if self._failure is not None:
             raise self._failure
         return self._result  # type: ignore[return-value]
+
+
+class Joined(Request[Result]):
+    """Several operations as one request: complete when all are."""
+
+    __slots__ = ("_parts",)
+
+    def __init__(self, parts: Sequence[Request[Any]], finish: Callable[[], Result]) -> None:
+        """finish(): called once all parts are complete, makes the result."""
+        super().__init__(parts[0]._session, None, finish)
+        self._parts = parts
+
+    def wait(self) -> Result:
+        """Waits until all parts are complete.
+
+        Returns:
+            The operation's result.
+        """
+        for part in self._parts:
+            part.wait()
+        return self._complete()
+
+    def block(self) -> Result:
+        """`wait` for a blocking call: what has not been matched is withdrawn if the wait ends by Ctrl-C or a time-out."""
+        try:
+            for part in self._parts:
+                part.block()
+        except BaseException:
+            for part in self._parts:
+                part.cancel()
+            raise
+        return self._complete()
+
+    def test(self) -> bool:
+        """True once all parts are complete; does not wait."""
+        if not all([part.test() for part in self._parts]):
+            return False
+        self._complete()
+        return True
+
+    def cancel(self) -> bool:
+        """Takes back the parts that nothing has matched.
+
+        Returns:
+            True if that were all of them; else the others complete as usual.
+        """
+        return all([part.cancel() for part in self._parts])
+
+    @property
+    def _awaited(self) -> list[Ticket]:
+        waiting = (part._awaited for part in self._parts)
+        return next((tickets for tickets in waiting if tickets), [])
+
+
+# --- several at once -----------------------------------------------------------------------------------------------------------------
+
+
+def waitall(requests: Sequence[Request[Any]]) -> list[Any]:
+    """Waits until all requests are complete.
+
+    Args:
+        requests: any number.
+
+    Returns:
+        Their results, in their order.
+
+    Raises:
+        QMPIError: whatever the first one that fails raises; the others can still be waited for.
+    """
+    return [request.wait() for request in requests]
+
+
+def waitany(requests: Sequence[Request[Any]]) -> tuple[int, Any]:
+    """Waits until one of the requests is complete.
+
+    Args:
+        requests: at least one.
+
+    Returns:
+        Its index, and its result.
+
+    Raises:
+        InvalidArgument: there is none.
+        QMPIError: whatever that one raises.
+    """
+    index = _any_of(requests, "waitany")[0]
+    return index, requests[index].wait()
+
+
+def waitsome(requests: Sequence[Request[Any]]) -> list[tuple[int, Any]]:
+    """Waits until one of the requests is complete, and takes all that are.
+
+    Args:
+        requests: at least one.
+
+    Returns:
+        Index and result of each.
+
+    Raises:
+        InvalidArgument: there is none.
+        QMPIError: whatever the first one that fails raises.
+    """
+    return [(index, requests[index].wait()) for index in _any_of(requests, "waitsome")]
+
+
+def testall(requests: Sequence[Request[Any]]) -> bool:
+    """Whether all requests are complete; does not wait.
+
+    Args:
+        requests: any number.
+
+    Returns:
+        True if all are; their results are then `wait()`'s.
+
+    Raises:
+        QMPIError: whatever the first one that fails raises.
+    """
+    return all([request.test() for request in requests])
+
+
+def _any_of(requests: Sequence[Request[Any]], call: str) -> list[int]:
+    """The indices of those that are complete, at least one."""
+    if not requests:
+        raise InvalidArgument(f"{call} needs at least one request")
+    while True:
+        if done := [index for index, request in enumerate(requests) if not request._awaited]:
+            return done
+        requests[0]._session.wait_any([ticket for request in requests for ticket in request._awaited], call)
 
 
 def check(ticket: Ticket) -> None:

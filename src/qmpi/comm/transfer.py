@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
 
 from .._core import ANY_SOURCE as _CORE_ANY_SOURCE
 from .._core import ANY_TAG as _CORE_ANY_TAG
-from .._core import Qubit, Ticket, Verb, call_site, describe_site
+from .._core import Mode, Qubit, Ticket, Verb, call_site, describe_site
 from ..errors import Closed, DuplicateQubit, RankOutOfRange, TagOutOfRange
 from ..runtime.collective import Group
 from ..runtime.obligations import Operation, Side
@@ -51,6 +52,25 @@ class Sent:
         self.operation.comm._leave(self.operation, error)
 
 
+@dataclass(slots=True)
+class Message:
+    """A message that `mprobe` has found: nobody else receives it. `mrecv` or `mrecv_move` does.
+
+    Attributes:
+        comm: the communicator it came through.
+        source: rank of its sender.
+        tag: its tag.
+        count: its number of qubits.
+        found: the core's name of it; 0 once it has been received.
+    """
+
+    comm: Transfer
+    source: int | Wildcard
+    tag: int | Wildcard
+    count: int
+    found: int
+
+
 class Transfer:
     """This rank's side of every transfer in a communicator."""
 
@@ -77,37 +97,38 @@ class Transfer:
         ticket = self._session.core.meet(qubits, other, self._context + EPR, tag)
         return self._request(call, ticket, lambda: None)
 
-    def _send(self, call: str, verb: Verb, side: Side, qubits: tuple[Qubit, ...], dest: int | Wildcard, tag: int) -> Request[Sent]:
+    def _send(
+        self, call: str, verb: Verb, q: Register | Qubit, dest: int | Wildcard, tag: int, mode: Mode = Mode.standard
+    ) -> Request[Sent]:
+        qubits = self._operand(q)
+        side = Side.ORIGINAL if verb == Verb.copy else Side.SOURCE
+        if side is Side.SOURCE:
+            self._session.obligations.refuse_any(qubits, "moving it away")
         peer, tag = self._peer(dest), self._tag(tag)
         site = call_site()
         if peer is None:
             return self._nothing(Sent(self._operation(0, side, None, tag, qubits, site)))
-        ticket = self._session.core.send(verb, qubits, peer, self._context + USER, tag)
+        ticket = self._session.core.send(verb, qubits, peer, self._context + USER, tag, mode=mode)
 
         def finish() -> Sent:
             return Sent(self._operation(ticket.operation, side, peer, tag, qubits, site))
 
         return self._request(call, ticket, finish, site)
 
-    def _send_move(self, call: str, q: Register | Qubit, dest: int | Wildcard, tag: int) -> Request[Sent]:
-        qubits = self._operand(q)
-        self._session.obligations.refuse_any(qubits, "moving it away")
-        return self._send(call, Verb.move, Side.SOURCE, qubits, dest, tag)
-
     def _recv(
         self,
         call: str,
         verb: Verb,
-        side: Side,
         q: Register | Qubit | None,
         source: int | Wildcard,
         tag: int | Wildcard,
         status: Status | None,
+        wanted: int = 0,
     ) -> Request[Register]:
         self._refuse_if_closed()
+        side = Side.COPY if verb == Verb.copy else Side.DESTINATION
         target = None if q is None else Register(self._operand(q))
-        peer = _CORE_ANY_SOURCE if source is ANY_SOURCE else self._peer(source)
-        wanted_tag = _CORE_ANY_TAG if tag is ANY_TAG else self._tag(tag)
+        peer, wanted_tag = self._source(source), self._any_tag(tag)
         site = call_site()
         if target is not None:
             self._session.obligations.refuse_any(target, "receiving into it")
@@ -117,7 +138,7 @@ class Transfer:
                 status.source, status.tag, status.count = PROC_NULL, ANY_TAG, 0
             qubits = () if target is None else tuple(target)
             return self._nothing(Register(qubits, self._operation(0, side, None, 0, qubits, site)))
-        ticket = self._session.core.receive(verb, target, peer, self._context + USER, wanted_tag)
+        ticket = self._session.core.receive(verb, target, peer, self._context + USER, wanted_tag, wanted=wanted)
 
         def finish() -> Register:
             qubits = tuple(ticket.arrived)
@@ -158,13 +179,39 @@ class Transfer:
                 if operation.allocated:
                     self._session.core.free(operation.allocated)
         except BaseException as failure:
-            self._session.obligations.abandon(operation, failure)
+            error = failure
             raise
-        if error is not None:
-            self._session.obligations.abandon(operation, error)
+        finally:
+            if error is not None:
+                for side in (operation, operation.partner):
+                    if side is not None:
+                        self._session.obligations.abandon(side, error)
 
     def _undo_at_end(self, operation: Operation) -> None:
         self._undo(_INVERSES[operation.side], operation).block()
+
+    def _probe(
+        self, call: str, source: int | Wildcard, tag: int | Wildcard, status: Status | None, claims: bool, waits: bool
+    ) -> Message | None:
+        """Looks for a message; one that is claimed is for this call's caller only."""
+        self._refuse_if_closed()
+        peer, wanted_tag = self._source(source), self._any_tag(tag)
+        status = Status() if status is None else status
+        if peer is None:
+            status.source, status.tag, status.count = PROC_NULL, ANY_TAG, 0
+            return Message(self, PROC_NULL, ANY_TAG, 0, 0)
+        ticket = self._session.core.probe(peer, self._context + USER, wanted_tag, claims)
+
+        def finish() -> Message:
+            status.source, status.tag, status.count = self._comm_rank[ticket.source], ticket.tag, ticket.count
+            return Message(self, self._comm_rank[ticket.source], ticket.tag, ticket.count, ticket.found)
+
+        request = Request(self._session, ticket, finish, call, call_site())
+        if waits or request.test():
+            return request.block()
+        if not request.cancel():  # it has come this very moment
+            return request.block()
+        return None
 
     def _undo(self, call: str, operation: Operation) -> Request[None]:
         """This side's part of the inverse; the other side does its own."""
@@ -215,14 +262,21 @@ class Transfer:
         if operation.peer is not None:
             self._session.core.disclaim(self._members[operation.peer], self._context + INVERSE, operation.id)
 
-    def _find(self, side: Side, q: Register | Qubit, peer: int | Wildcard | None, tag: int | None) -> Operation:
+    def _find(
+        self,
+        side: Side,
+        q: Register | Qubit,
+        peer: int | Wildcard | None,
+        tag: int | None,
+        fits: Callable[[Operation], bool] = lambda operation: operation.partner is None or operation.side.obliges,
+    ) -> Operation:
         qubits = self._operand(q)
         if not qubits:  # what a receive from PROC_NULL returned
             return self._operation(0, side, None, 0, qubits, 0)
         rank = None if peer is None else self._peer(peer)
         wanted = None if rank is None else self._comm_rank[rank]
         return self._session.obligations.find(
-            side, qubits, self, lambda o: (peer is None or o.peer == wanted) and (tag is None or o.tag == tag)
+            side, qubits, self, lambda o: (peer is None or o.peer == wanted) and (tag is None or o.tag == tag) and fits(o)
         )
 
     def _request(
@@ -243,7 +297,7 @@ class Transfer:
             check(ticket)
             return finish()
 
-        return Request(self._session, ticket, complete, call, where)
+        return Request(self._session, ticket, complete, call, where, self._name)
 
     def _nothing(self, result: Result) -> Request[Result]:
         return Request(self._session, None, lambda: result)
@@ -268,6 +322,17 @@ class Transfer:
         if means(rank, PROC_NULL):
             return None
         raise RankOutOfRange(f"rank {rank!r} is not one of 0 … {self.size - 1} (or PROC_NULL)")
+
+    def _source(self, source: int | Wildcard) -> int | None:
+        """The same for a receive, which may take a message from anybody."""
+        if type(source) is int and source >= 0:
+            return self._peer(source)
+        return _CORE_ANY_SOURCE if means(source, ANY_SOURCE) else self._peer(source)
+
+    def _any_tag(self, tag: int | Wildcard) -> int:
+        if type(tag) is int and tag >= 0:
+            return self._tag(tag)
+        return _CORE_ANY_TAG if means(tag, ANY_TAG) else self._tag(tag)
 
     def _tag(self, tag: int | Wildcard) -> int:
         if not isinstance(tag, int) or not 0 <= tag <= MAX_TAG:

@@ -56,6 +56,7 @@ class Operation:
         undo: of a collective: posts this rank's part of the inverse, and what the call was given.
         originals: its qubits that have copies elsewhere.
         allocated: its qubits that the library took for the result.
+        partner: the other half of a `sendrecv`.
         open: True until it is undone, discharged or given up.
         untouched: of a copy, its qubits that have not been measured, reset or freed.
         number: of this rank's operations in the order in which they were entered.
@@ -72,6 +73,7 @@ class Operation:
     undo: Any = None
     originals: frozenset[Qubit] = frozenset()
     allocated: tuple[Qubit, ...] = ()
+    partner: Operation | None = None
     open: bool = True
     untouched: set[Qubit] | None = None
     number: int = 0

@@ -60,7 +60,20 @@ class Session:
             Deadlock, PeerLeft, RankLost, PeerFailed: it can never be finished.
             WaitTimeout: it took longer than QMPI_TIMEOUT_S.
         """
-        watch.wait(self, ticket, call, site, given_up)
+        watch.wait(self, (ticket,), call, site, given_up)
+
+    def wait_any(self, tickets: Sequence[Ticket], call: str) -> None:
+        """`wait` for any of several, none of which is given up.
+
+        Args:
+            tickets: what to wait for, at least one.
+            call: the function that waits.
+
+        Raises:
+            Deadlock, PeerLeft, RankLost, PeerFailed: none of them can ever be finished.
+            WaitTimeout: it took longer than QMPI_TIMEOUT_S.
+        """
+        watch.wait(self, tickets, call, 0, ())
 
     def report_outstanding(self, comm: Any = None) -> None:
         """Warns of copies that were never undone (of one communicator, or of all); an error under QMPI_STRICT=1."""
