@@ -76,6 +76,8 @@ class Collective(Transfer):
             passing = [spare for spare in writer.spares if not spare.held]
             if passing:
                 session.core.free(tuple(writer.spares.pop(spare) for spare in passing))
+            if plan.final:
+                return Register(result)
             obliges = not plan.moves and len(plan.steps) > 0
             entry = Operation(
                 operation,

@@ -66,9 +66,10 @@ class Collectives(Collective):
             plan.sources = qubits or ()
         else:
             plan.targets = plan.zero = qubits or ()
-        tree = self._tree(position, root, qubits)
+        order = [(root + k) % self.size for k in range(self.size)]
+        tree = self._tree(position, order, qubits)
         if algorithm == "cat":
-            plan.steps = self._chain(position, root, qubits or (), payload=True)
+            plan.steps = self._chain(position, order, qubits or (), payload=True)
             plan.undo = [step.inverse() for step in reversed(tree)]
         else:
             plan.steps = tree
@@ -76,19 +77,20 @@ class Collectives(Collective):
 
     bcast, ibcast, unbcast, iunbcast = calls(_bcast)
 
-    def _tree(self, position: int, root: int, places: Places | None) -> list[Step]:
-        parent, children = parent_and_children(position, self.size)
-        steps: list[Step] = [] if parent is None else [Receive(Verb.copy, places, (parent + root) % self.size)]
-        return steps + [Send(Verb.copy, places, (child + root) % self.size) for child in children]
+    def _tree(self, position: int, ranks: Sequence[int], places: Places | None) -> list[Step]:
+        """Copies from the first of the ranks to all of them; position: this one's index."""
+        parent, children = parent_and_children(position, len(ranks))
+        steps: list[Step] = [] if parent is None else [Receive(Verb.copy, places, ranks[parent])]
+        return steps + [Send(Verb.copy, places, ranks[child]) for child in children]
 
-    def _chain(self, position: int, root: int, places: Places, payload: bool) -> list[Step]:
-        """A cat state over all ranks, or a copy of the first one's payload on all: EPR pairs between neighbours, even ones first.
+    def _chain(self, position: int, ranks: Sequence[int], places: Places, payload: bool) -> list[Step]:
+        """A cat state over the ranks, or a copy of the first one's payload on all: EPR pairs between neighbours, even ones first.
 
         An inner rank measures the parity of its two halves; X on the half it keeps, where the outcomes of all before it add up to 1.
         """
-        count, size = len(places), self.size
-        before, after = (position - 1 + root) % size, (position + 1 + root) % size
-        first, last = position == 0, position == size - 1
+        count = len(places)
+        before, after = ranks[position - 1], ranks[(position + 1) % len(ranks)]
+        first, last = position == 0, position == len(ranks) - 1
         near = () if last else places if first and not payload else spares(count, held=False)
         meetings: list[Step] = []
         if not last:
@@ -133,8 +135,9 @@ class Collectives(Collective):
         qubits = self._operand(q)
         plan = Plan(targets=qubits, zero=qubits, result=qubits, moves=True)
         makes: list[Step] = [Gates(h, h, (qubits,))]
-        plan.steps = makes if self.size == 1 else self._chain(self.rank, 0, qubits, payload=False)
-        plan.undo = [step.inverse() for step in reversed((makes if self.rank == 0 else []) + self._tree(self.rank, 0, qubits))]
+        ranks = range(self.size)
+        plan.steps = makes if self.size == 1 else self._chain(self.rank, ranks, qubits, payload=False)
+        plan.undo = [step.inverse() for step in reversed((makes if self.rank == 0 else []) + self._tree(self.rank, ranks, qubits))]
         return plan
 
     cat, icat, uncat, iuncat = calls(_cat)

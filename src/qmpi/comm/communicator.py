@@ -19,8 +19,8 @@ from ..runtime.ledger import Ledger
 from ..runtime.session import session_of
 from ..world import door
 from .point_to_point import PointToPoint
-from .reductions import Reductions
 from .register import Register
+from .rotations import Rotations
 from .transfer import COLLECTIVE, Transfer
 
 
@@ -49,7 +49,7 @@ class StoreReport:
     peak_bytes: int
 
 
-class Comm(PointToPoint, Reductions):
+class Comm(PointToPoint, Rotations):
     """A communicator for quantum messages, a context of its own over a classical one.
 
     Every method that is called collective must be called by all its ranks, in the same order. The classical communicator

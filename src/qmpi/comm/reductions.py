@@ -151,7 +151,7 @@ class Reductions(Collectives):
         Cost: 2(N-1)m EPR pairs, 2(N-1)m bits; the inverse 0 EPR pairs, 2(N-1)m bits.
         """
         plan, x, out = self._operands(sendq, recvq, True, None, op, width)
-        plan.steps += self._reduction(x, out, op, 0, width) + self._tree(self.rank, 0, out)
+        plan.steps += self._reduction(x, out, op, 0, width) + self._tree(self.rank, range(self.size), out)
         return plan
 
     allreduce, iallreduce, unallreduce, iunallreduce = calls(_allreduce)

@@ -300,6 +300,7 @@ class Plan:
         undo: what undoes it; by default the steps backwards.
         moves: True if the sources' states leave: then nothing obliges to undo it.
         allocated: True if the library took the qubits of the result.
+        final: True if nothing undoes it.
     """
 
     sources: tuple[Qubit, ...] = ()
@@ -310,6 +311,7 @@ class Plan:
     undo: list[Step] | None = None
     moves: bool = False
     allocated: bool = False
+    final: bool = False
 
     def inverse(self) -> list[Step]:
         """The steps that undo it."""
