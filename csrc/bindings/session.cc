@@ -58,7 +58,7 @@ struct PyPart {
     step.peer = peer;
     step.tag = tag;
     step.whatever = qubits.is_none();
-    if (step.whatever && kind == PartStep::Kind::send) list.fence();  // until it is there
+    if (step.whatever && kind == PartStep::Kind::send) list.await_arrival();
     list.name(step, step.whatever ? std::vector<std::uint32_t>() : places(qubits), true);
     list.add(step);
   }
@@ -172,6 +172,7 @@ void bind_session(nb::module_& m) {
             Gil patience;
             return t.session->take_back(t.ticket, patience);
           }, "Undoes a message on its way that nobody has received; False if it is too late.")
+      .def_prop_ro("bits", [](PyTicket& t) { return nb::bytes(t.ticket.bits.data(), t.ticket.bits.size()); }, "Of a part that is over.")
       .def_prop_ro("found", [](PyTicket& t) { return t.ticket.found; }, "What a probe has claimed, for `receive`.")
       .def("settle", [](PyTicket& t) {
             Gil patience;
@@ -190,8 +191,12 @@ void bind_session(nb::module_& m) {
            "verb"_a, "qubits"_a.none(), "peer"_a, "tag"_a, "None sends on what a receive into None has brought.")
       .def("receive", [](PyPart& p, Verb verb, nb::handle qubits, int peer, int tag) { p.message(StepKind::receive, verb, qubits, peer, tag); },
            "verb"_a, "qubits"_a.none(), "peer"_a, "tag"_a, "None takes whatever comes; once in a part.")
-      .def("meet", [](PyPart& p, nb::handle qubits, int peer, int tag) { p.message(StepKind::meet, Verb::epr, qubits, peer, tag); },
-           "qubits"_a, "peer"_a, "tag"_a)
+      .def("meet", [](PyPart& p, nb::handle qubits, int peer, int tag, int condition) {
+        if (condition >= 0) p.list.name_bits(static_cast<std::uint32_t>(condition), 1, false);
+        p.message(StepKind::meet, Verb::epr, qubits, peer, tag);
+        p.list.steps.back().condition = condition;
+      }, "qubits"_a, "peer"_a, "tag"_a, "condition"_a = -1, "Left out where bit `condition` is 0.")
+      .def("set_bits", [](PyPart& p, std::uint32_t first, std::uint32_t count) { p.bits(StepKind::set, first, count, 0, 0); }, "first"_a, "count"_a)
       .def("send_bits", [](PyPart& p, std::uint32_t first, std::uint32_t count, int peer, int tag) { p.bits(StepKind::send_bits, first, count, peer, tag); },
            "first"_a, "count"_a, "peer"_a, "tag"_a)
       .def("receive_bits", [](PyPart& p, std::uint32_t first, std::uint32_t count, int peer, int tag) { p.bits(StepKind::receive_bits, first, count, peer, tag); },

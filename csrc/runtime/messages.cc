@@ -192,6 +192,8 @@ void Session::finish_part(Ticket& ticket, Posting& part, Patience& patience) {
     boxes_.discard(*arrival, patience);
   }
   ticket.bytes = parts_.why(part);
+  const auto bits = parts_.bits(part);
+  ticket.bits.assign(bits.begin(), bits.end());
 }
 
 bool Session::wait(Ticket& ticket, std::int64_t microseconds, Patience& patience) {

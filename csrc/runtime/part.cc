@@ -16,6 +16,8 @@ void charge(Charges& to, const Charges& more) {
   add(to.measurements, more.measurements);
 }
 
+bool is_over(const PartStep& step) { return std::atomic_ref(const_cast<bool&>(step.over)).load(); }
+
 bool leaves(PartStep::Kind kind) { return kind == PartStep::Kind::send || kind == PartStep::Kind::send_bits; }
 
 }  // namespace
@@ -26,34 +28,38 @@ std::uint32_t PartList::place_of(std::uint64_t serial, std::uint32_t slot) {
   const auto [entry, added] = places.try_emplace(serial, static_cast<std::uint32_t>(slots.size()));
   if (added) {
     slots.push_back(slot);
-    busy_places_.push_back(false);
+    busy_places_.push_back(none);
   }
   return entry->second;
 }
 
-void PartList::fence() {
-  if (!any_busy_) return;
-  any_busy_ = busy_bits_ = false;
-  busy_places_.assign(busy_places_.size(), false);
-  PartStep step;
-  step.kind = PartStep::Kind::fence;
-  add(step);
+void PartList::await(std::uint32_t& busy) {
+  if (busy == none) return;
+  PartStep fence;
+  fence.kind = PartStep::Kind::fence;
+  fence.awaited = busy;
+  add(fence);
+  for (auto* list : {&busy_places_, &busy_bits_}) std::replace(list->begin(), list->end(), fence.awaited, none);
 }
 
+void PartList::await_arrival() { await(arrival_); }
+
 void PartList::name(PartStep& step, std::span<const std::uint32_t> named, bool busy) {
-  if (std::any_of(named.begin(), named.end(), [&](std::uint32_t place) { return busy_places_[place]; })) fence();
+  for (const std::uint32_t place : named) await(busy_places_[place]);
   step.first = static_cast<std::uint32_t>(operands.size());
   step.count = static_cast<std::uint32_t>(named.size());
   operands.insert(operands.end(), named.begin(), named.end());
-  for (const std::uint32_t place : named) busy_places_[place] = busy;
-  any_busy_ |= busy;
+  const auto index = static_cast<std::uint32_t>(steps.size());
+  for (const std::uint32_t place : named) busy_places_[place] = busy ? index : none;
+  if (step.whatever && step.kind == PartStep::Kind::receive) arrival_ = index;
 }
 
 void PartList::name_bits(std::uint32_t first, std::uint32_t count, bool busy) {
-  if (busy_bits_) fence();
   bits = std::max(bits, first + count);
-  busy_bits_ |= busy;
-  any_busy_ |= busy;
+  busy_bits_.resize(bits, none);
+  for (std::uint32_t bit = first; bit < first + count; ++bit) await(busy_bits_[bit]);
+  const auto index = static_cast<std::uint32_t>(steps.size());
+  std::fill_n(busy_bits_.begin() + first, count, busy ? index : none);
 }
 
 // --- in the arena ----------------------------------------------------------------------------------------------------------------
@@ -64,11 +70,11 @@ struct Parts::State {
   std::atomic<bool> failing;
   std::atomic<Failure> failure;           // the first; from then on it only winds up
   bool wound_up, silent;
-  std::uint32_t next;                     // step
+  std::atomic<std::uint32_t> next;        // step
   Offset arrival;
   std::uint32_t step_count, place_count;
   Offset steps, places, operands, numbers, matrices, text, bits;
-  std::uint32_t text_size;
+  std::uint32_t text_size, bit_count;
   char why[2 * line_length];
 };
 
@@ -103,12 +109,18 @@ Posting& Parts::create(const PartList& list, std::span<const QubitId> ids, std::
   state.step_count = static_cast<std::uint32_t>(list.steps.size());
   state.place_count = static_cast<std::uint32_t>(ids.size());
   state.text_size = static_cast<std::uint32_t>(list.text.size());
+  state.bit_count = list.bits;
   return part;
 }
 
 std::span<QubitId> Parts::places(Posting& part) const {
   State& s = state(part);
   return {arena_->at<QubitId>(s.places), s.place_count};
+}
+
+std::span<const std::uint8_t> Parts::bits(Posting& part) const {
+  State& s = state(part);
+  return {arena_->at<std::uint8_t>(s.bits), s.bit_count};
 }
 
 Posting* Parts::arrival(Posting& part) const {
@@ -164,8 +176,16 @@ void Parts::run(Posting& part, Patience& patience) {
       throw;
     }
     s.running = false;
-    if (over || (s.outstanding > 0 && (s.failure == Failure::none || s.wound_up))) return;
+    if (over || !could_go_on(s)) return;
   }
+}
+
+// What a runner that has stopped looks at again: a step may have ended meanwhile.
+bool Parts::could_go_on(State& s) const {
+  if (s.outstanding == 0 || (s.failure != Failure::none && !s.wound_up)) return true;
+  if (s.next >= s.step_count || s.failure != Failure::none) return false;
+  const PartStep* steps = arena_->at<PartStep>(s.steps);
+  return is_over(steps[steps[s.next].awaited]);
 }
 
 // True once the part is over, false if it has to wait for steps.
@@ -173,7 +193,10 @@ bool Parts::proceed(Posting& part, State& s, Patience& patience) {
   const PartStep* steps = arena_->at<PartStep>(s.steps);
   try {
     for (; s.next < s.step_count && s.failure == Failure::none; ++s.next) {
-      if (steps[s.next].kind == PartStep::Kind::fence && s.outstanding > 0) return false;
+      if (steps[s.next].kind == PartStep::Kind::fence && !is_over(steps[steps[s.next].awaited])) {
+        store_.complete(patience);  // somebody else may go on
+        return false;
+      }
       perform(part, s, s.next, patience);
     }
     store_.complete(patience);
@@ -275,6 +298,10 @@ void Parts::perform(Posting& part, State& s, std::uint32_t index, Patience& pati
       break;
     }
     case PartStep::Kind::meet:
+      if (step.condition >= 0 && !arena_->at<std::uint8_t>(s.bits)[step.condition]) {
+        step.over = true;
+        break;
+      }
       post(part, s, index, boxes_.create(Verb::epr, step.peer, part.context, step.tag, step.count, patience), patience);
       break;
     case PartStep::Kind::send_bits: {
@@ -327,6 +354,9 @@ void Parts::perform(Posting& part, State& s, std::uint32_t index, Patience& pati
     case PartStep::Kind::add:
       for (std::uint32_t k = 0; k < step.count; ++k) bits[k] ^= bits[k + step.distance];
       break;
+    case PartStep::Kind::set:
+      std::fill_n(bits, step.count, std::uint8_t{1});
+      break;
   }
 }
 
@@ -360,6 +390,7 @@ void Parts::step_over(Posting& posting, Patience& patience) {
     if (s.arrival != posting.match) boxes_.discard(message, patience);
   }
   ready_.push_back(&part);
+  std::atomic_ref(const_cast<bool&>(step.over)).store(true);
   s.outstanding -= 1;
 }
 

@@ -26,7 +26,8 @@ struct PartStep {
     negate,        // Z where the bit is 1
     exchange,      // the first half of the places with the second
     add,           // bits[k] ^= bits[k + distance]
-    fence,         // goes on once all that was begun is over
+    set,           // bits[k] = 1
+    fence,         // goes on once an earlier step is over
   };
   Kind kind{};
   Verb verb{};
@@ -34,9 +35,12 @@ struct PartStep {
   std::uint32_t first = 0, count = 0;    // the places it names: operands[first] …
   bool whatever = false;                 // a receive without a target, or the sending of what that brought
   std::uint32_t bits = 0, distance = 0;  // the first bit
+  std::int32_t condition = -1;           // a meeting that is left out where this bit is 0
+  std::uint32_t awaited = 0;             // of a fence
   std::uint64_t number = 0;              // the owner's operation number, key of its draws
   GateCall gate{};
   Offset posting = 0;  // once it has been posted
+  bool over = false;   // of a posted step; atomic
 };
 
 // A part while it is put together. It sees to the order: a step that names what an earlier one may still be busy with waits for it.
@@ -47,7 +51,7 @@ class PartList {
   void name(PartStep& step, std::span<const std::uint32_t> places, bool busy);
   void name_bits(std::uint32_t first, std::uint32_t count, bool busy);
   void add(const PartStep& step) { steps.push_back(step); }
-  void fence();
+  void await_arrival();
 
   std::vector<std::uint32_t> slots;  // of the handles that are its places
   std::unordered_map<std::uint64_t, std::uint32_t> places;  // by the serials of these handles
@@ -59,8 +63,11 @@ class PartList {
   std::uint32_t bits = 0;
 
  private:
-  std::vector<bool> busy_places_;
-  bool busy_bits_ = false, any_busy_ = false;
+  // Which posted step may still be busy with a place or a bit; none if it has been waited for.
+  static constexpr std::uint32_t none = ~0u;
+  void await(std::uint32_t& busy);
+  std::vector<std::uint32_t> busy_places_, busy_bits_;
+  std::uint32_t arrival_ = none;
 };
 
 class Parts {
@@ -79,6 +86,7 @@ class Parts {
 
   // Of a finished part.
   std::span<QubitId> places(Posting& part) const;
+  std::span<const std::uint8_t> bits(Posting& part) const;
   Posting* arrival(Posting& part) const;  // what a receive without a target got; null if there is none
   std::string_view why(Posting& part) const;
   // True if nothing of it has left this rank.
@@ -88,6 +96,7 @@ class Parts {
   struct State;
   State& state(Posting& part) const { return *reinterpret_cast<State*>(boxes_.bytes(part).data()); }
   void run(Posting& part, Patience& patience);
+  bool could_go_on(State& state) const;
   bool proceed(Posting& part, State& state, Patience& patience);
   void perform(Posting& part, State& state, std::uint32_t index, Patience& patience);
   void post(Posting& part, State& state, std::uint32_t index, Posting& posting, Patience& patience);

@@ -47,6 +47,7 @@ struct Ticket {
   std::string bytes;                  // data, or why it failed
   Offset found = 0;                   // a claimed message
   std::vector<HandleName> arrived;    // the handles that hold what arrived
+  std::vector<std::uint8_t> bits;     // of a part
 };
 
 class Session {

@@ -162,6 +162,10 @@ class Ticket:
         """
 
     @property
+    def bits(self) -> bytes:
+        """Of a part that is over."""
+
+    @property
     def found(self) -> int:
         """What a probe has claimed, for `receive`."""
 
@@ -193,7 +197,10 @@ class Part:
     def receive(self, verb: Verb, qubits: object | None, peer: int, tag: int) -> None:
         """None takes whatever comes; once in a part."""
 
-    def meet(self, qubits: object, peer: int, tag: int) -> None: ...
+    def meet(self, qubits: object, peer: int, tag: int, condition: int = -1) -> None:
+        """Left out where bit `condition` is 0."""
+
+    def set_bits(self, first: int, count: int) -> None: ...
 
     def send_bits(self, first: int, count: int, peer: int, tag: int) -> None: ...
 

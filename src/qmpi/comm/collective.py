@@ -17,6 +17,7 @@ from .._core import Failure, Part, Qubit, Ticket, call_site, describe_site
 from ..errors import MismatchedCollective, PeerFailed, QMPIError, RankOutOfRange, StateTooLarge, UnmatchedInverse
 from ..runtime.obligations import Operation, Side
 from .naming import named
+from .persistent import Persistent
 from .register import Register, qubits_of
 from .request import Request
 from .steps import Places, Plan, Send, SendBits, Spare, Step, Writer
@@ -25,6 +26,8 @@ from .transfer import COLLECTIVE, INVERSE, Transfer
 Arguments = ParamSpec("Arguments")
 Owner = TypeVar("Owner", bound="Collective")
 Value = TypeVar("Value")
+
+Given = Callable[[], dict[str, Any]]
 
 _FIRST_TAG = 16  # below: the library's own classical messages
 
@@ -51,58 +54,85 @@ class Collective(Transfer):
 
     _collectives: int  # how many have been posted
 
-    def _post(self, call: str, name: str, plan: Plan, given: Callable[[], dict[str, Any]]) -> Request[Register]:
-        """Checks what the plan names and posts its steps; given(): what the call was given."""
-        session, site = self._session, call_site()
-        session.obligations.refuse_any(plan.targets, "receiving into it")
-        if plan.moves:
-            session.obligations.refuse_any(plan.sources, "moving it away")
-        if plan.zero:
-            session.core.require_zero(plan.zero)
+    def _post(self, call: str, name: str, plan: Plan, given: Given) -> Request[Register]:
+        """Posts this rank's steps; given(): what the call was given."""
         number = self._collectives + 1
-        operation = 1 << 63 | self._context >> 2 << 36 | number
+        operation = self._collective_id(number)
+        site = call_site()
+        self._check_plan(plan)
         writer = self._writer(name)
-        try:
-            writer.write(plan.steps)
-            ticket = writer.part.post(self._context + COLLECTIVE, operation)
-        except BaseException:
-            self._give_back(writer.spares.values())
-            raise
+        ticket = self._begin(writer, plan.steps, operation)
         self._collectives = number
 
-        def finish() -> Register:
-            arrived = tuple(ticket.arrived)
-            result = arrived if plan.result is None else plan.result
-            passing = [spare for spare in writer.spares if not spare.held]
-            if passing:
-                session.core.free(tuple(writer.spares.pop(spare) for spare in passing))
-            if plan.final:
-                return Register(result)
-            obliges = not plan.moves and len(plan.steps) > 0
-            entry = Operation(
-                operation,
-                Side.JOINT if obliges else Side.JOINT_MOVE,
-                self,
-                None,
-                0,
-                tuple(dict.fromkeys(plan.sources + result)),
-                site,
-                name,
-                _Undo(plan.inverse(), writer.spares, result, given()),
-                frozenset(plan.sources) if obliges else frozenset(),
-                result if plan.allocated or plan.result is None else (),
-            )
-            session.obligations.record(entry)
-            return Register(result, entry)
-
-        def undone() -> None:  # the wait was given up before anybody had taken notice
+        def failed() -> None:
             self._give_back(writer.spares.values())
             if plan.allocated:
                 self._give_back(plan.result or ())
+
+        def withdrawn() -> None:  # before anybody had taken notice
+            failed()
             if self._collectives == number:
                 self._collectives -= 1
 
-        return self._joint_request(call, ticket, finish, site, undone)
+        def finish() -> Register:
+            return self._enter(operation, name, plan, writer.spares, tuple(ticket.arrived), given, site)
+
+        return self._joint_request(call, ticket, finish, site, failed, withdrawn)
+
+    def _collective_id(self, number: int) -> int:
+        """The same on all ranks, which call collectives in the same order."""
+        return 1 << 63 | self._context >> 2 << 36 | number
+
+    def _check_plan(self, plan: Plan) -> None:
+        obligations = self._session.obligations
+        obligations.refuse_any(plan.targets, "receiving into it")
+        if plan.moves:
+            obligations.refuse_any(plan.sources, "moving it away")
+        if plan.zero:
+            self._session.core.require_zero(plan.zero)
+
+    def _begin(self, writer: Writer, steps: Sequence[Step], operation: int, context: int = COLLECTIVE) -> Ticket:
+        """Writes and posts steps; if that fails, the spare qubits that were taken for them are given back."""
+        before = set(writer.spares)
+        try:
+            writer.write(steps)
+            return writer.part.post(self._context + context, operation)
+        except BaseException:
+            self._give_back([writer.spares.pop(spare) for spare in set(writer.spares) - before])
+            raise
+
+    def _enter(
+        self,
+        operation: int,
+        name: str,
+        plan: Plan,
+        spares: dict[Spare, Qubit],
+        arrived: tuple[Qubit, ...],
+        given: Given,
+        site: int,
+    ) -> Register:
+        """The end of a collective: its result, and what will undo it."""
+        result = arrived if plan.result is None else plan.result
+        if passing := [spare for spare in spares if not spare.held]:
+            self._session.core.free(tuple(spares.pop(spare) for spare in passing))
+        if plan.final:
+            return Register(result)
+        obliges = not plan.moves and len(plan.steps) > 0
+        entry = Operation(
+            operation,
+            Side.JOINT if obliges else Side.JOINT_MOVE,
+            self,
+            None,
+            0,
+            tuple(dict.fromkeys(plan.sources + result)),
+            site,
+            name,
+            _Undo(plan.inverse(), spares, result, given()),
+            frozenset(plan.sources) if obliges else frozenset(),
+            result if plan.allocated or plan.result is None else (),
+        )
+        self._session.obligations.record(entry)
+        return Register(result, entry)
 
     def _post_inverse(self, call: str, operation: Operation) -> Request[None]:
         """This rank's part of undoing a collective."""
@@ -110,14 +140,7 @@ class Collective(Transfer):
         if operation.side is Side.JOINT:
             others = [qubit for qubit in operation.qubits if qubit not in operation.originals]
             session.obligations.refuse_originals(others, "undoing the copy")
-        writer = self._writer(operation.name, undo.spares, undo.result)
-        before = set(undo.spares)
-        try:
-            writer.write(undo.steps)
-            ticket = writer.part.post(self._context + INVERSE, operation.id)
-        except BaseException:
-            self._give_back(undo.spares.pop(spare) for spare in set(undo.spares) - before)
-            raise
+        ticket = self._begin(self._writer(operation.name, undo.spares, undo.result), undo.steps, operation.id, INVERSE)
 
         def finish() -> None:
             if undo.spares:
@@ -127,11 +150,19 @@ class Collective(Transfer):
         return self._joint_request(call, ticket, finish, site)
 
     def _joint_request(
-        self, call: str, ticket: Ticket, finish: Callable[[], Value], site: int, withdrawn: Callable[[], None] = lambda: None
+        self,
+        call: str,
+        ticket: Ticket,
+        finish: Callable[[], Value],
+        site: int,
+        failed: Callable[[], None] = lambda: None,
+        withdrawn: Callable[[], None] | None = None,
     ) -> Request[Value]:
         def complete() -> Value:
             self._session.book.charge(call, site, self._name, ticket.settle())
-            _check(ticket, call)
+            if ticket.failed:
+                failed()
+            self._check_ticket(ticket, call)
             return finish()
 
         return Request(self._session, ticket, complete, call, site, self._name, withdrawn, cancellable=False)
@@ -178,6 +209,19 @@ class Collective(Transfer):
         hint = f"; there are: {'; '.join(map(str, found))}" if found else ""
         raise UnmatchedInverse(f"there is no open {name} with exactly these arguments in this communicator{hint}")
 
+    def _check_ticket(self, ticket: Ticket, call: str) -> None:
+        """Raises what a finished part failed with."""
+        if not ticket.failed:
+            return
+        text = ticket.data.decode(errors="replace")
+        if ticket.failure in (Failure.counts, Failure.truncated):
+            raise MismatchedCollective(
+                f"{call}: another rank's message has {text} qubit(s), not as many as here: all must give fitting counts"
+            )
+        if ticket.failure == Failure.memory:
+            raise StateTooLarge(f"{call}: {text}. What the other ranks wait for will not come")
+        raise PeerFailed(f"{call}: {text}")
+
     # --- checks ------------------------------------------------------------------------------------------------------------------
 
     def _root(self, root: int) -> int:
@@ -216,18 +260,6 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _check(ticket: Ticket, call: str) -> None:
-    """Raises what a finished part failed with."""
-    if not ticket.failed:
-        return
-    text = ticket.data.decode(errors="replace")
-    if ticket.failure in (Failure.counts, Failure.truncated):
-        raise MismatchedCollective(f"{call}: another rank's message has {text} qubit(s), not as many as here: all must give fitting counts")
-    if ticket.failure == Failure.memory:
-        raise StateTooLarge(f"{call}: {text}. What the other ranks wait for will not come")
-    raise PeerFailed(f"{call}: {text}")
-
-
 # --- one plan, five calls ----------------------------------------------------------------------------------------------------------------
 
 
@@ -238,8 +270,9 @@ def calls(
     Callable[Concatenate[Owner, Arguments], Request[Register]],
     Callable[Concatenate[Owner, Arguments], None],
     Callable[Concatenate[Owner, Arguments], Request[None]],
+    Callable[Concatenate[Owner, Arguments], Persistent[Register]],
 ]:
-    """The calls of an operation: blocking, not waiting, and both ways of undoing it."""
+    """The calls of an operation: blocking, not waiting, both ways of undoing it, and persistent."""
     name = plan.__name__.removeprefix("_")
     signature = inspect.signature(plan)
     parameters = [parameter for parameter in signature.parameters if parameter != "self"]
@@ -267,6 +300,19 @@ def calls(
     def iundo(self: Owner, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Request[None]:
         return undo(self, "iun" + name, args, kwargs)
 
+    def init(self: Owner, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Persistent[Register]:
+        self._refuse_if_closed()
+        written = plan(self, *args, **kwargs)
+        written.allocated = False  # what was taken stays with the request
+        self._collectives += 1
+        channel = (name, self._context, self._collectives)
+        site = call_site()
+
+        def enter(operation: int, writer: Writer) -> Register:
+            return self._enter(operation, name, written, writer.spares, (), lambda: given(self, args, kwargs), site)
+
+        return Persistent(self, name + "_init", name, channel, written, enter)
+
     return (
         named(do, name, plan, plan.__doc__, "Register"),
         named(
@@ -284,4 +330,5 @@ def calls(
             "None",
         ),
         named(iundo, "iun" + name, plan, f"`{name}` undone, without waiting.", "Request[None]"),
+        named(init, name + "_init", plan, f"`{name}` as a persistent request, over EPR pairs shared beforehand.", "Persistent[Register]"),
     )

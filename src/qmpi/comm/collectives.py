@@ -75,7 +75,7 @@ class Collectives(Collective):
             plan.steps = tree
         return plan
 
-    bcast, ibcast, unbcast, iunbcast = calls(_bcast)
+    bcast, ibcast, unbcast, iunbcast, bcast_init = calls(_bcast)
 
     def _tree(self, position: int, ranks: Sequence[int], places: Places | None) -> list[Step]:
         """Copies from the first of the ranks to all of them; position: this one's index."""
@@ -140,7 +140,7 @@ class Collectives(Collective):
         plan.undo = [step.inverse() for step in reversed((makes if self.rank == 0 else []) + self._tree(self.rank, ranks, qubits))]
         return plan
 
-    cat, icat, uncat, iuncat = calls(_cat)
+    cat, icat, uncat, iuncat, cat_init = calls(_cat)
 
     # --- gather ------------------------------------------------------------------------------------------------------------------
 
@@ -166,7 +166,7 @@ class Collectives(Collective):
         """
         return self._gathering(Verb.copy, sendq, recvq, None, None, root)
 
-    gather, igather, ungather, iungather = calls(_gather)
+    gather, igather, ungather, iungather, gather_init = calls(_gather)
 
     def _gatherv(
         self,
@@ -199,7 +199,7 @@ class Collectives(Collective):
         """
         return self._gathering(Verb.copy, sendq, recvq, self._needed(recvcounts, "recvcounts", root), displs, root)
 
-    gatherv, igatherv, ungatherv, iungatherv = calls(_gatherv)
+    gatherv, igatherv, ungatherv, iungatherv, gatherv_init = calls(_gatherv)
 
     def _gather_move(self, sendq: Buffer, recvq: Register | Qubit | None = None, root: int = 0) -> Plan:
         """As `gather`, but the states move: the senders keep qubits in |0⟩. It obliges to nothing.
@@ -224,7 +224,7 @@ class Collectives(Collective):
         """
         return self._gathering(Verb.move, sendq, recvq, None, None, root)
 
-    gather_move, igather_move, ungather_move, iungather_move = calls(_gather_move)
+    gather_move, igather_move, ungather_move, iungather_move, gather_move_init = calls(_gather_move)
 
     def _gatherv_move(
         self,
@@ -258,7 +258,7 @@ class Collectives(Collective):
         """
         return self._gathering(Verb.move, sendq, recvq, self._needed(recvcounts, "recvcounts", root), displs, root)
 
-    gatherv_move, igatherv_move, ungatherv_move, iungatherv_move = calls(_gatherv_move)
+    gatherv_move, igatherv_move, ungatherv_move, iungatherv_move, gatherv_move_init = calls(_gatherv_move)
 
     # --- scatter -----------------------------------------------------------------------------------------------------------------
 
@@ -284,7 +284,7 @@ class Collectives(Collective):
         """
         return self._scattering(Verb.copy, sendq, None, None, recvq, root)
 
-    scatter, iscatter, unscatter, iunscatter = calls(_scatter)
+    scatter, iscatter, unscatter, iunscatter, scatter_init = calls(_scatter)
 
     def _scatterv(
         self,
@@ -317,7 +317,7 @@ class Collectives(Collective):
         """
         return self._scattering(Verb.copy, sendq, self._needed(sendcounts, "sendcounts", root), displs, recvq, root)
 
-    scatterv, iscatterv, unscatterv, iunscatterv = calls(_scatterv)
+    scatterv, iscatterv, unscatterv, iunscatterv, scatterv_init = calls(_scatterv)
 
     def _scatter_move(self, sendq: Register | Qubit | None = None, recvq: Buffer | None = None, root: int = 0) -> Plan:
         """As `scatter`, but the states move: the root keeps qubits in |0⟩. It obliges to nothing.
@@ -342,7 +342,7 @@ class Collectives(Collective):
         """
         return self._scattering(Verb.move, sendq, None, None, recvq, root)
 
-    scatter_move, iscatter_move, unscatter_move, iunscatter_move = calls(_scatter_move)
+    scatter_move, iscatter_move, unscatter_move, iunscatter_move, scatter_move_init = calls(_scatter_move)
 
     def _scatterv_move(
         self,
@@ -376,7 +376,7 @@ class Collectives(Collective):
         """
         return self._scattering(Verb.move, sendq, self._needed(sendcounts, "sendcounts", root), displs, recvq, root)
 
-    scatterv_move, iscatterv_move, unscatterv_move, iunscatterv_move = calls(_scatterv_move)
+    scatterv_move, iscatterv_move, unscatterv_move, iunscatterv_move, scatterv_move_init = calls(_scatterv_move)
 
     # --- all to all --------------------------------------------------------------------------------------------------------------
 
@@ -401,7 +401,7 @@ class Collectives(Collective):
         """
         return self._allgathering(sendq, recvq, None, None)
 
-    allgather, iallgather, unallgather, iunallgather = calls(_allgather)
+    allgather, iallgather, unallgather, iunallgather, allgather_init = calls(_allgather)
 
     def _allgatherv(
         self,
@@ -432,7 +432,7 @@ class Collectives(Collective):
         """
         return self._allgathering(sendq, recvq, self._needed(recvcounts, "recvcounts", self.rank), displs)
 
-    allgatherv, iallgatherv, unallgatherv, iunallgatherv = calls(_allgatherv)
+    allgatherv, iallgatherv, unallgatherv, iunallgatherv, allgatherv_init = calls(_allgatherv)
 
     def _alltoall(self, sendq: Buffer, recvq: Register | Qubit | None = None) -> Plan:
         """Gives every rank an entangled copy of its part of every rank's qubits.
@@ -457,7 +457,7 @@ class Collectives(Collective):
         """
         return self._exchanging(Verb.copy, sendq, None, None, recvq, None, None)
 
-    alltoall, ialltoall, unalltoall, iunalltoall = calls(_alltoall)
+    alltoall, ialltoall, unalltoall, iunalltoall, alltoall_init = calls(_alltoall)
 
     def _alltoallv(
         self,
@@ -495,7 +495,7 @@ class Collectives(Collective):
         counts = self._needed(recvcounts, "recvcounts", self.rank)
         return self._exchanging(Verb.copy, sendq, sendcounts, sdispls, recvq, counts, rdispls)
 
-    alltoallv, ialltoallv, unalltoallv, iunalltoallv = calls(_alltoallv)
+    alltoallv, ialltoallv, unalltoallv, iunalltoallv, alltoallv_init = calls(_alltoallv)
 
     def _alltoallw(self, sendqs: Sequence[Register | Qubit] | Wildcard, recvqs: Sequence[Register | Qubit]) -> Plan:
         """As `alltoall`, with a register for each rank.
@@ -524,7 +524,7 @@ class Collectives(Collective):
             return self._exchanging_in_place(list(there.values()))
         return self._routing(Verb.copy, self._registers(sendqs, "sendqs"), there)  # type: ignore[arg-type]
 
-    alltoallw, ialltoallw, unalltoallw, iunalltoallw = calls(_alltoallw)
+    alltoallw, ialltoallw, unalltoallw, iunalltoallw, alltoallw_init = calls(_alltoallw)
 
     def _alltoall_move(self, sendq: Register | Qubit, recvq: Register | Qubit | None = None) -> Plan:
         """As `alltoall`, but the states move: the senders keep qubits in |0⟩. It obliges to nothing.
@@ -548,7 +548,7 @@ class Collectives(Collective):
         """
         return self._exchanging(Verb.move, sendq, None, None, recvq, None, None)
 
-    alltoall_move, ialltoall_move, unalltoall_move, iunalltoall_move = calls(_alltoall_move)
+    alltoall_move, ialltoall_move, unalltoall_move, iunalltoall_move, alltoall_move_init = calls(_alltoall_move)
 
     def _alltoallv_move(
         self,
@@ -585,7 +585,7 @@ class Collectives(Collective):
         counts = self._needed(recvcounts, "recvcounts", self.rank)
         return self._exchanging(Verb.move, sendq, sendcounts, sdispls, recvq, counts, rdispls)
 
-    alltoallv_move, ialltoallv_move, unalltoallv_move, iunalltoallv_move = calls(_alltoallv_move)
+    alltoallv_move, ialltoallv_move, unalltoallv_move, iunalltoallv_move, alltoallv_move_init = calls(_alltoallv_move)
 
     def _alltoallw_move(self, sendqs: Sequence[Register | Qubit], recvqs: Sequence[Register | Qubit]) -> Plan:
         """As `alltoallw`, but the states move. It obliges to nothing.
@@ -610,7 +610,7 @@ class Collectives(Collective):
         """
         return self._routing(Verb.move, self._registers(sendqs, "sendqs"), self._registers(recvqs, "recvqs"))
 
-    alltoallw_move, ialltoallw_move, unalltoallw_move, iunalltoallw_move = calls(_alltoallw_move)
+    alltoallw_move, ialltoallw_move, unalltoallw_move, iunalltoallw_move, alltoallw_move_init = calls(_alltoallw_move)
 
     # --- chunks ------------------------------------------------------------------------------------------------------------------
 
@@ -733,13 +733,15 @@ class Collectives(Collective):
         plan.steps += [Receive(Verb.move, arriving, rank) for rank, _, arriving in others]
         plan.steps += [Send(Verb.move, chunk, rank) for rank, chunk, _ in others]
         plan.steps += [Exchange(arriving, chunk) for _, chunk, arriving in others]
-        plan.undo = [step.inverse() for step in reversed(plan.steps[2 * len(others) :])]
-        sends, receives = plan.steps[len(others) : 2 * len(others)], plan.steps[: len(others)]
-        plan.undo += [step.inverse() for step in sends] + [step.inverse() for step in receives]
+        brings, takes, exchanges = (plan.steps[k * len(others) : (k + 1) * len(others)] for k in range(3))
+        plan.undo = [step.inverse() for step in exchanges + takes + brings]
         return plan
 
     def _routing(self, verb: Verb, sends: dict[int, Qubits], receives: dict[int, Qubits]) -> Plan:
-        """Sends a chunk to each of some ranks and receives one from each of some. All is received into before anything is sent."""
+        """Sends a chunk to each of some ranks and receives one from each of some.
+
+        Receives are posted first, and their inverses, which send, come first too: so nobody waits for a rank that waits.
+        """
         sources = tuple(dict.fromkeys(qubit for chunk in sends.values() for qubit in chunk))
         targets = tuple(qubit for chunk in receives.values() for qubit in chunk)
         self._operand(Register(targets if verb == Verb.copy else targets + tuple(q for chunk in sends.values() for q in chunk)))
@@ -747,7 +749,9 @@ class Collectives(Collective):
             raise InvalidArgument("a qubit is sent and received into: give different ones, or IN_PLACE where the call knows it")
         plan = Plan(sources, targets, targets, targets, moves=verb == Verb.move)
         order = [(self.rank + k) % self.size for k in range(1, self.size)]
-        plan.steps += [Receive(verb, receives[rank], rank) for rank in order if receives.get(rank)]
+        brings: list[Step] = [Receive(verb, receives[rank], rank) for rank in order if receives.get(rank)]
+        takes: list[Step] = [Send(verb, sends[rank], rank) for rank in reversed(order) if sends.get(rank)]
+        own: list[Step] = []
         if self.rank in sends and self.rank in receives:
             mine, there = sends[self.rank], receives[self.rank]
             if len(mine) != len(there):
@@ -755,8 +759,9 @@ class Collectives(Collective):
                     f"this rank's own part has {len(mine)} qubit(s) in what it sends and {len(there)} in what it receives"
                 )
             if mine:
-                plan.steps.append(fan_out(mine, there) if verb == Verb.copy else Exchange(mine, there))
-        plan.steps += [Send(verb, sends[rank], rank) for rank in reversed(order) if sends.get(rank)]
+                own.append(fan_out(mine, there) if verb == Verb.copy else Exchange(mine, there))
+        plan.steps = brings + own + takes
+        plan.undo = [step.inverse() for step in brings + own + takes]
         return plan
 
     # --- counts ------------------------------------------------------------------------------------------------------------------

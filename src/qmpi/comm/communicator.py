@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from functools import wraps
 from types import TracebackType
@@ -88,6 +89,7 @@ class Comm(PointToPoint, Rotations):
         self._name = membership.name
         self._closed = False
         self._collectives = 0
+        self._channels = Counter()
         self._session = session_of(universe)
         self._membership = self._session.memberships[membership.context] = membership
         self._group = Group(self._session, self.rank, self._members, self._context + COLLECTIVE)

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from .._core import Mode, Qubit, Verb
+from .._core import Mode, Qubit, Verb, call_site
 from ..errors import InvalidArgument
 from ..runtime.obligations import Operation, Side
 from ..world.wildcards import ANY_SOURCE, ANY_TAG, Wildcard
+from .collective import Collective
 from .naming import named
+from .persistent import Persistent
 from .register import Register
 from .request import Joined, Request, Status
-from .transfer import Message, Sent, Transfer
+from .steps import Plan, Receive, Send, Writer
+from .transfer import Message, Sent
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
@@ -28,8 +32,10 @@ def _also(name: str, call: Callable[Arguments, Value]) -> Callable[Arguments, Va
     return named(same, name, call, doc, str(call.__annotations__["return"]))
 
 
-class PointToPoint(Transfer):
+class PointToPoint(Collective):
     """The calls between two ranks of a communicator."""
+
+    _channels: Counter[tuple[object, ...]]  # of persistent messages
 
     # --- EPR pairs ---------------------------------------------------------------------------------------------------------------
 
@@ -627,6 +633,90 @@ class PointToPoint(Transfer):
     ) -> Request[None]:
         """`unsendrecv_replace` that does not wait."""
         return self._unsendrecv("iunsendrecv_replace", Side.SOURCE, q, dest, sendtag, None, source, recvtag)
+
+    # --- persistent --------------------------------------------------------------------------------------------------------------
+
+    def send_init(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Persistent[Sent]:
+        """`send` as a persistent request, over EPR pairs shared beforehand. Pairs with: recv_init."""
+        return self._persistent_send("send_init", Verb.copy, q, dest, tag)
+
+    def send_move_init(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Persistent[Sent]:
+        """`send_move` as a persistent request, over EPR pairs shared beforehand. Pairs with: recv_move_init."""
+        return self._persistent_send("send_move_init", Verb.move, q, dest, tag)
+
+    def recv_init(self, q: Register | Qubit, source: int | Wildcard, tag: int = 0) -> Persistent[Register]:
+        """A persistent request that receives copies, over EPR pairs shared beforehand.
+
+        Args:
+            q: where they go, as many qubits as are sent; in |0⟩ whenever it is started.
+            source: a rank, or PROC_NULL (nothing arrives).
+            tag: the sender's.
+
+        Returns:
+            The request; each start receives one copy, which is undone as any other.
+
+        Pairs with: send_init, matched in order by ranks and tag.
+
+        Raises:
+            RankOutOfRange, TagOutOfRange: bad source or tag; wildcards are not allowed.
+            BufferFull: QMPI_EPR_FULL=refuse, and there is no room for the pairs.
+
+        Cost: 1 EPR pair per qubit now and after each start but for the room that is given back; each start 1 bit per qubit.
+        """
+        return self._persistent_receive("recv_init", Verb.copy, q, source, tag)
+
+    def recv_move_init(self, q: Register | Qubit, source: int | Wildcard, tag: int = 0) -> Persistent[Register]:
+        """A persistent request that receives moved states, over EPR pairs shared beforehand.
+
+        Args:
+            q: where they go, as many qubits as are sent; in |0⟩ whenever it is started.
+            source: a rank, or PROC_NULL (nothing arrives).
+            tag: the sender's.
+
+        Returns:
+            The request; each start receives one state.
+
+        Pairs with: send_move_init, matched in order by ranks and tag.
+
+        Raises:
+            RankOutOfRange, TagOutOfRange: bad source or tag; wildcards are not allowed.
+            BufferFull: QMPI_EPR_FULL=refuse, and there is no room for the pairs.
+
+        Cost: 1 EPR pair per qubit now and after each start; each start 2 bits per qubit.
+        """
+        return self._persistent_receive("recv_move_init", Verb.move, q, source, tag)
+
+    def _persistent_send(self, call: str, verb: Verb, q: Register | Qubit, dest: int | Wildcard, tag: int) -> Persistent[Sent]:
+        qubits, peer, tag = self._operand(q), self._peer(dest), self._tag(tag)
+        side = Side.ORIGINAL if verb == Verb.copy else Side.SOURCE
+        plan = Plan(sources=qubits, moves=verb == Verb.move)
+        if peer is not None:
+            plan.steps.append(Send(verb, qubits, self._comm_rank[peer]))
+        site = call_site()
+
+        def enter(operation: int, _: Writer) -> Sent:
+            return Sent(self._operation(operation if peer is not None else 0, side, peer, tag, qubits, site))
+
+        return Persistent(self, call, call, self._channel(verb, self.rank, dest, tag), plan, enter)
+
+    def _persistent_receive(self, call: str, verb: Verb, q: Register | Qubit, source: int | Wildcard, tag: int) -> Persistent[Register]:
+        qubits, peer, tag = self._operand(q), self._peer(source), self._tag(tag)
+        side = Side.COPY if verb == Verb.copy else Side.DESTINATION
+        plan = Plan(targets=qubits, zero=qubits)
+        if peer is not None:
+            plan.steps.append(Receive(verb, qubits, self._comm_rank[peer]))
+        site = call_site()
+
+        def enter(operation: int, _: Writer) -> Register:
+            return Register(qubits, self._operation(operation if peer is not None else 0, side, peer, tag, qubits, site))
+
+        return Persistent(self, call, call.replace("recv", "send"), self._channel(verb, source, self.rank, tag), plan, enter)
+
+    def _channel(self, verb: Verb, source: int | Wildcard, dest: int | Wildcard, tag: int) -> tuple[object, ...]:
+        """What both sides of a persistent message know it by: they make their requests in the same order."""
+        ends = ("move" if verb == Verb.move else "copy", self._context, source, dest, tag)
+        self._channels[ends] += 1
+        return (*ends, self._channels[ends])
 
     def _sendrecv(
         self,

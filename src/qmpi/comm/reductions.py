@@ -127,7 +127,7 @@ class Reductions(Collectives):
         plan.steps += self._reduction(x, out, op, root, width)
         return plan
 
-    reduce, ireduce, unreduce, iunreduce = calls(_reduce)
+    reduce, ireduce, unreduce, iunreduce, reduce_init = calls(_reduce)
 
     def _allreduce(self, sendq: Buffer, recvq: Register | Qubit | None = None, op: Op = PARITY, width: int | None = None) -> Plan:
         """Combines all ranks' qubits with an operator: `reduce` to rank 0, then `bcast`. Every rank has an entangled copy of the result.
@@ -154,7 +154,7 @@ class Reductions(Collectives):
         plan.steps += self._reduction(x, out, op, 0, width) + self._tree(self.rank, range(self.size), out)
         return plan
 
-    allreduce, iallreduce, unallreduce, iunallreduce = calls(_allreduce)
+    allreduce, iallreduce, unallreduce, iunallreduce, allreduce_init = calls(_allreduce)
 
     def _reduce_scatter_block(
         self, sendq: Buffer, recvq: Register | Qubit | None = None, op: Op = PARITY, width: int | None = None
@@ -181,7 +181,9 @@ class Reductions(Collectives):
         """
         return self._reducing_parts(sendq, recvq, None, op, width)
 
-    reduce_scatter_block, ireduce_scatter_block, unreduce_scatter_block, iunreduce_scatter_block = calls(_reduce_scatter_block)
+    reduce_scatter_block, ireduce_scatter_block, unreduce_scatter_block, iunreduce_scatter_block, reduce_scatter_block_init = calls(
+        _reduce_scatter_block
+    )
 
     def _reduce_scatter(
         self,
@@ -214,7 +216,7 @@ class Reductions(Collectives):
         """
         return self._reducing_parts(sendq, recvq, self._needed(recvcounts, "recvcounts", self.rank), op, width)
 
-    reduce_scatter, ireduce_scatter, unreduce_scatter, iunreduce_scatter = calls(_reduce_scatter)
+    reduce_scatter, ireduce_scatter, unreduce_scatter, iunreduce_scatter, reduce_scatter_init = calls(_reduce_scatter)
 
     def _scan(self, sendq: Buffer, recvq: Register | Qubit | None = None, op: Op = PARITY, width: int | None = None) -> Plan:
         """Combines the qubits of each rank and of all before it: rank r has x₀ ∘ … ∘ x_r.
@@ -248,7 +250,7 @@ class Reductions(Collectives):
         plan.steps += fold.steps
         return plan
 
-    scan, iscan, unscan, iunscan = calls(_scan)
+    scan, iscan, unscan, iunscan, scan_init = calls(_scan)
 
     def _exscan(self, sendq: Buffer, recvq: Register | Qubit | None = None, op: Op = PARITY, width: int | None = None) -> Plan:
         """Combines the qubits of all ranks before each: rank r > 0 has x₀ ∘ … ∘ x_(r-1); rank 0's recvq is left as it is.
@@ -292,7 +294,7 @@ class Reductions(Collectives):
         plan.steps += fold.steps if out else []
         return plan
 
-    exscan, iexscan, unexscan, iunexscan = calls(_exscan)
+    exscan, iexscan, unexscan, iunexscan, exscan_init = calls(_exscan)
 
     # --- the linear schedule -----------------------------------------------------------------------------------------------------
 

@@ -122,6 +122,11 @@ class Request(Generic[Result]):
         return True
 
     @property
+    def complete(self) -> bool:
+        """True once it has been waited for, or `test` was true."""
+        return self._finish is None
+
+    @property
     def _awaited(self) -> list[Ticket]:
         """The tickets that this request still waits for."""
         return [] if self._ticket is None or self._ticket.finished else [self._ticket]

@@ -47,6 +47,10 @@ class Step(Protocol):
         """What undoes it."""
         ...
 
+    def named(self) -> Places:
+        """The places it touches, as far as they are known."""
+        ...
+
     def write(self, writer: Writer) -> None:
         """Adds it to a part."""
         ...
@@ -58,6 +62,7 @@ class Writer:
     Attributes:
         part: what has been written.
         spares: the qubits that stand for the spares met so far.
+        fixed: those that stand for spares which outlive the operation.
     """
 
     def __init__(
@@ -72,6 +77,7 @@ class Writer:
         """`arrived`: what stands for places that were not known before; None as long as they are not."""
         self.part = part
         self.spares = spares
+        self.fixed: dict[Spare, Qubit] = {}
         self.tag = tag
         self._members = members
         self._alloc = alloc
@@ -84,10 +90,15 @@ class Writer:
 
     def qubits(self, places: Places) -> tuple[Qubit, ...]:
         """The qubits at these places; spares are taken now."""
-        new = [place for place in places if isinstance(place, Spare) and place not in self.spares]
+        new = [place for place in places if isinstance(place, Spare) and place not in self.spares and place not in self.fixed]
         if new:
             self.spares.update(zip(new, self._alloc(len(new)), strict=True))
-        return tuple(self.spares[place] if isinstance(place, Spare) else place for place in places)
+        return tuple(map(self._qubit, places))
+
+    def _qubit(self, place: Place) -> Qubit:
+        if not isinstance(place, Spare):
+            return place
+        return self.fixed[place] if place in self.fixed else self.spares[place]
 
     def known(self, places: Places | None) -> tuple[Qubit, ...] | None:
         """The same for places that may be those of whatever arrives; None as long as nothing has."""
@@ -107,6 +118,10 @@ class Send:
     places: Places | None
     peer: int
 
+    def named(self) -> Places:
+        """Its places."""
+        return self.places or ()
+
     def inverse(self) -> Step:
         """What comes back."""
         return Receive(_INVERSE[self.verb], self.places, self.peer)
@@ -124,6 +139,10 @@ class Receive:
     places: Places | None
     peer: int
 
+    def named(self) -> Places:
+        """Its places."""
+        return self.places or ()
+
     def inverse(self) -> Step:
         """What goes back."""
         return Send(_INVERSE[self.verb], self.places, self.peer)
@@ -140,6 +159,10 @@ class Gates:
     do: Callable[..., object]
     undo: Callable[..., object]
     registers: tuple[Places, ...]
+
+    def named(self) -> Places:
+        """Those of all registers."""
+        return tuple(place for places in self.registers for place in places)
 
     def inverse(self) -> Step:
         """The inverse circuit."""
@@ -169,6 +192,10 @@ class Exchange:
     ours: Places
     others: Places
 
+    def named(self) -> Places:
+        """Both groups."""
+        return self.ours + self.others
+
     def inverse(self) -> Step:
         """Itself."""
         return self
@@ -182,6 +209,11 @@ class Exchange:
 class Final:
     """A step of a protocol that measures: its operation writes its inverse down."""
 
+    def named(self) -> Places:
+        """What stands in its fields."""
+        groups = (getattr(self, name, ()) for name in ("places", "onto"))
+        return tuple(place for group in groups for place in group)
+
     def inverse(self) -> Step:
         """None."""
         raise AssertionError(f"{type(self).__name__} has no inverse of its own")
@@ -189,14 +221,16 @@ class Final:
 
 @dataclass(frozen=True, slots=True)
 class Meet(Final):
-    """Shares EPR pairs with a rank."""
+    """Shares EPR pairs with a rank; `way` tells several apart. Left out where bit `condition` is 0."""
 
     places: Places
     peer: int
+    way: int = 0
+    condition: int = -1
 
     def write(self, writer: Writer) -> None:
         """A meeting."""
-        writer.part.meet(writer.qubits(self.places), writer.peer(self.peer), writer.tag)
+        writer.part.meet(writer.qubits(self.places), writer.peer(self.peer), writer.tag + self.way, self.condition)
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +306,18 @@ class Negate(Final):
     def write(self, writer: Writer) -> None:
         """A correction."""
         writer.part.negate(writer.qubits(self.places), self.bit)
+
+
+@dataclass(frozen=True, slots=True)
+class SetBits(Final):
+    """Bits `first` … become 1."""
+
+    first: int
+    count: int
+
+    def write(self, writer: Writer) -> None:
+        """A constant."""
+        writer.part.set_bits(self.first, self.count)
 
 
 @dataclass(frozen=True, slots=True)

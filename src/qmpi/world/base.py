@@ -65,7 +65,7 @@ def create_arena(settings: Settings, ranks: int) -> Arena:
         OrderError: the order cannot be recorded, or was recorded by another number of ranks.
     """
     seed = choose_seed(settings.seed)
-    arena = Arena.create(ranks, seed, settings.faithful, settings.single_precision, settings.memory)
+    arena = Arena.create(ranks, seed, settings.faithful, settings.single_precision, settings.memory, settings.epr_buffer)
     settings.order.begin(seed, settings.mode, ranks)
     return arena
 

@@ -12,6 +12,7 @@ from ..randomness import choose_seed
 from .order import Order
 
 MOST_THREADS = 1024
+MOST_HALVES = 2**30
 _UNITS = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 
 
@@ -25,6 +26,8 @@ class Settings:
         single_precision: QMPI_DTYPE; complex64 instead of complex128 amplitudes.
         memory: QMPI_MEMORY, bytes that entangled states may take on this node.
         strict: QMPI_STRICT; outstanding copies at `close` are an error.
+        epr_buffer: QMPI_EPR_BUFFER, S: EPR halves that each rank can hold besides its qubits.
+        refuses_when_full: QMPI_EPR_FULL; a persistent request whose pairs find no room is refused, instead of making them when it starts.
         timeout_s: QMPI_TIMEOUT_S, bound of a single wait in seconds; None waits for ever.
         order: QMPI_ORDER, recording or replaying the order of measurements.
     """
@@ -34,6 +37,8 @@ class Settings:
     single_precision: bool
     memory: int
     strict: bool
+    epr_buffer: int
+    refuses_when_full: bool
     timeout_s: float | None
     order: Order
 
@@ -50,12 +55,15 @@ class Settings:
             f"QMPI_DTYPE={'complex64' if self.single_precision else 'complex128'}",
             f"QMPI_MEMORY={self.memory}",
             f"QMPI_STRICT={int(self.strict)}",
+            f"QMPI_EPR_BUFFER={self.epr_buffer}",
+            f"QMPI_EPR_FULL={'refuse' if self.refuses_when_full else 'wait'}",
             f"QMPI_ORDER={self.order}",
         ]
 
     @staticmethod
     def from_environment(environment: Mapping[str, str] = os.environ) -> Settings:
-        """Reads QMPI_SEED, QMPI_MODE, QMPI_DTYPE, QMPI_MEMORY, QMPI_STRICT, QMPI_TIMEOUT_S and QMPI_ORDER; checks QMPI_LOG.
+        """Reads QMPI_SEED, QMPI_MODE, QMPI_DTYPE, QMPI_MEMORY, QMPI_STRICT, QMPI_EPR_BUFFER, QMPI_EPR_FULL, QMPI_TIMEOUT_S and QMPI_ORDER;
+        checks QMPI_LOG.
 
         A replay takes seed and mode from the recording.
 
@@ -77,6 +85,8 @@ class Settings:
             single_precision=_one_of(environment, "QMPI_DTYPE", "complex128", "complex64") == "complex64",
             memory=_bytes(environment.get("QMPI_MEMORY", "80%")),
             strict=_one_of(environment, "QMPI_STRICT", "0", "1") == "1",
+            epr_buffer=_whole(environment, "QMPI_EPR_BUFFER", 64, MOST_HALVES),
+            refuses_when_full=_one_of(environment, "QMPI_EPR_FULL", "wait", "refuse") == "refuse",
             timeout_s=_positive(timeout) if timeout else None,
             order=order,
         )
@@ -88,12 +98,7 @@ def threads_per_rank(ranks: int, environment: Mapping[str, str] = os.environ) ->
     Raises:
         InvalidArgument: not a positive whole number.
     """
-    text = environment.get("QMPI_NUM_THREADS", "")
-    if not text:
-        return max(1, len(os.sched_getaffinity(0)) // ranks)
-    if not text.isdecimal() or not 1 <= int(text) <= MOST_THREADS:
-        raise InvalidArgument(f"QMPI_NUM_THREADS must be a whole number from 1 to {MOST_THREADS}, not {text!r}")
-    return int(text)
+    return _whole(environment, "QMPI_NUM_THREADS", max(1, len(os.sched_getaffinity(0)) // ranks), MOST_THREADS)
 
 
 def contradictions(mine: list[str], first: list[str]) -> str:
@@ -134,6 +139,13 @@ def _as_recorded(environment: Mapping[str, str], recorded: Mapping[str, str]) ->
         if environment.get(name) not in (None, "", value):
             raise InvalidArgument(f"{name} is {environment[name]}, but the run to be replayed had {value}: leave it unset")
     return {**environment, **recorded}
+
+
+def _whole(environment: Mapping[str, str], name: str, default: int, most: int) -> int:
+    text = environment.get(name) or str(default)
+    if not text.isdecimal() or not 1 <= int(text) <= most:
+        raise InvalidArgument(f"{name} must be a whole number from 1 to {most}, not {text!r}")
+    return int(text)
 
 
 def _one_of(environment: Mapping[str, str], name: str, default: str, other: str) -> str:

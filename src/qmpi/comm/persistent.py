@@ -1,0 +1,285 @@
+"""Persistent requests: an operation that is started again and again, over EPR pairs that are shared before it starts.
+
+The steps of any plan can be carried over such pairs. What was sent becomes a measurement and its bits, what was received the bits and the
+half of the pair; each pair that was used is shared anew at the end. So between `start` and completion only bits are needed, and the next
+pairs are made at once after it. A rank keeps at most S halves (QMPI_EPR_BUFFER), and leaves one slot to ordinary calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import blake2b
+from typing import Any, Generic, TypeVar
+
+from .._core import Qubit, Ticket, Verb, call_site
+from ..errors import BufferFull, InvalidArgument
+from ..gates import h
+from .request import Request
+from .steps import (
+    Exchange,
+    Flip,
+    Gates,
+    Measure,
+    Meet,
+    Negate,
+    Parity,
+    Places,
+    Plan,
+    Receive,
+    ReceiveBits,
+    Send,
+    SendBits,
+    SetBits,
+    Spare,
+    Step,
+    Writer,
+    spares,
+)
+
+Result = TypeVar("Result")
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A pair for each qubit that one step carries to a peer or brings from it.
+
+    Attributes:
+        halves: this rank's halves.
+        peer: the other rank.
+        way: tells the pairs of both directions apart.
+    """
+
+    halves: tuple[Spare, ...]
+    peer: int
+    way: int
+
+
+def over_pairs(steps: Sequence[Step], rank: int) -> tuple[list[Step], list[Link]]:
+    """The same steps, carried over pairs that are there already; and these.
+
+    What arrives is put in its place when a later step needs it, so that nobody waits before it has sent.
+    """
+    carried: list[Step] = []
+    links: list[Link] = []
+    arriving: list[tuple[Places, list[Step]]] = []
+    bit = 0
+
+    def link(places: Places | None, peer: int, sends: bool) -> tuple[Places, tuple[Spare, ...]]:
+        if places is None:
+            raise InvalidArgument("a persistent request shares its pairs before anything arrives: give the qubits on every rank, not None")
+        links.append(Link(spares(len(places)), peer, 1 if sends == (rank < peer) else 2))
+        return places, links[-1].halves
+
+    for step in steps:
+        needed = set(step.named())
+        for entry in [entry for entry in arriving if needed & set(entry[0])]:
+            carried += entry[1]
+            arriving.remove(entry)
+        match step:
+            case Send(verb=Verb.copy | Verb.move):
+                places, halves = link(step.places, step.peer, sends=True)
+                count = len(places)
+                carried.append(Parity(places, halves, bit))
+                if step.verb == Verb.move:
+                    carried += [Gates(h, h, (places,)), Measure(places, bit + count)]
+                    count *= 2
+                carried.append(SendBits(bit, count, step.peer))
+                bit += count
+            case Receive(verb=Verb.copy | Verb.move):
+                places, halves = link(step.places, step.peer, sends=False)
+                count = len(places) * (1 if step.verb == Verb.copy else 2)
+                carried.append(ReceiveBits(bit, count, step.peer))
+                fixes: list[Step] = [Flip(halves, bit)]
+                if step.verb == Verb.move:
+                    fixes.append(Negate(halves, bit + len(places)))
+                arriving.append((places, [*fixes, Exchange(halves, places)]))
+                bit += count
+            case Meet():
+                links.append(Link(spares(len(step.places)), step.peer, 0))
+                carried.append(Exchange(links[-1].halves, step.places))
+            case _:
+                carried.append(step)
+    return carried + [fix for _, fixes in arriving for fix in fixes], links
+
+
+class Persistent(Generic[Result]):
+    """An operation that can be started any number of times, one at a time. A context manager that frees it."""
+
+    def __init__(
+        self, comm: Any, call: str, name: str, channel: tuple[object, ...], plan: Plan, enter: Callable[[int, Writer], Result]
+    ) -> None:
+        """Matches the partners' requests and shares the first pairs, without waiting.
+
+        Args:
+            comm: the communicator.
+            call: the call that made it.
+            name: the operation.
+            channel: what all partners know it by.
+            plan: this rank's side.
+            enter: the end of an operation of this number: its result.
+
+        Raises:
+            BufferFull: QMPI_EPR_FULL=refuse, and there is no room for the pairs.
+        """
+        self._comm = comm
+        self._call = call
+        self._name = name
+        self._channel = channel
+        self._plan = plan
+        self._enter = enter
+        self._site = call_site()
+        self._starts = 0
+        self._active: Request[Result] | None = None
+        self._steps, self._links = over_pairs(plan.steps, comm.rank)
+        self._halves: dict[Spare, Qubit] = {}
+        self._room = self._reserve()
+        self._shared: set[int] | None = None  # peers whose pairs are there; not known before all have answered
+        self._open = True
+        try:
+            self._greeting: Request[None] = self._greet()
+        except BaseException:
+            self._comm._session.core.give_back(self._room)
+            raise
+
+    def _reserve(self) -> int:
+        """Takes room for all pairs, or for none."""
+        session = self._comm._session
+        count = sum(len(link.halves) for link in self._links)
+        if session.core.reserve(count):
+            return count
+        if session.universe.settings.refuses_when_full:
+            raise BufferFull(
+                f"{count} EPR halves find no room in this rank's buffer of {session.universe.arena.epr_buffer} (one is left to the rest): "
+                "free other persistent requests, set QMPI_EPR_BUFFER, or QMPI_EPR_FULL=wait to make the pairs when the request starts"
+            )
+        return 0
+
+    def _greet(self) -> Request[None]:
+        """Tells the peers whether this rank has room, hears whether they have, and shares the pairs that both have room for."""
+        peers = list(dict.fromkeys(link.peer for link in self._links))
+        mine = len(peers)
+        steps: list[Step] = [SetBits(mine, 1)] if self._room else []
+        steps += [SendBits(mine, 1, peer) for peer in peers] + [ReceiveBits(k, 1, peer) for k, peer in enumerate(peers)]
+        if self._room:
+            steps += [Meet(link.halves, link.peer, link.way, peers.index(link.peer)) for link in self._links]
+        ticket = self._comm._begin(self._writer(), steps, _number(*self._channel))
+
+        def heard() -> None:
+            self._shared = {peer for peer, has_room in zip(peers, ticket.bits, strict=False) if has_room and self._room}
+            kept = sum(len(link.halves) for link in self._links if link.peer in self._shared)
+            if kept < self._room:
+                self._comm._session.core.give_back(self._room - kept)
+                self._room = kept
+
+        request: Request[None] = self._comm._joint_request(self._call, ticket, heard, self._site)
+        return request
+
+    def _writer(self) -> Writer:
+        writer: Writer = self._comm._writer(self._name)
+        writer.fixed = self._halves
+        missing = [half for link in self._links for half in link.halves if half not in self._halves]
+        if missing:
+            self._halves.update(zip(missing, self._comm._session.core.alloc(len(missing)), strict=True))
+        return writer
+
+    def start(self) -> Request[Result]:
+        """Starts the operation: the data are there.
+
+        Waits, if need be, until the partners have made their requests.
+
+        Returns:
+            The request to wait for. It is complete once the partners have started theirs.
+
+        Raises:
+            InvalidArgument: it has been started and not been waited for, or has been freed.
+            NotZero, OutstandingCopies, FrozenQubit: as the operation that is not persistent.
+        """
+        if not self._open:
+            raise InvalidArgument("the persistent request has been freed")
+        if self._active is not None and not self._active.complete:
+            raise InvalidArgument("the persistent request has been started: wait for it before it is started again")
+        self._greeting.block()
+        assert self._shared is not None
+        comm, site = self._comm, call_site()
+        comm._refuse_if_closed()
+        comm._check_plan(self._plan)
+        now = [Meet(link.halves, link.peer, link.way) for link in self._links if link.peer not in self._shared]
+        anew = [Meet(link.halves, link.peer, link.way) for link in self._links if link.peer in self._shared]
+        operation = _number(*self._channel, self._starts)
+        writer = self._writer()
+        ticket = comm._begin(writer, [*now, *self._steps, *anew], operation)
+        self._starts += 1
+
+        def complete() -> Result:
+            self._book(ticket, site, bool(now))
+            comm._check_ticket(ticket, self._name)
+            return self._enter(operation, writer)
+
+        self._active = Request(comm._session, ticket, complete, f"{self._name}: start", site, comm._name, cancellable=False)
+        return self._active
+
+    def _book(self, ticket: Ticket, site: int, makes_pairs: bool) -> None:
+        """Pairs belong to the request that shares them, bits to the start that needs them; so do pairs that found no room before."""
+        pairs, halves, sent, received, measured = ticket.settle()
+        book, name = self._comm._session.book, self._comm._name
+        if not makes_pairs:
+            book.charge(self._call, self._site, name, (pairs, halves, 0, 0, 0))
+            pairs = halves = 0
+        book.charge("start", site, name, (pairs, halves, sent, received, measured))
+
+    def wait(self) -> Result:
+        """Waits for what was started.
+
+        Returns:
+            The operation's result.
+
+        Raises:
+            InvalidArgument: it has not been started.
+            QMPIError: whatever the operation raises.
+        """
+        if self._active is None:
+            raise InvalidArgument("the persistent request has not been started")
+        return self._active.wait()
+
+    def test(self) -> bool:
+        """True if what was started is complete, or nothing was.
+
+        Raises:
+            QMPIError: whatever the operation raises.
+        """
+        return self._active is None or self._active.test()
+
+    def free(self) -> None:
+        """Gives its pairs and their room back. What it has copied stays, and can be undone.
+
+        Raises:
+            InvalidArgument: it has been started and not been waited for.
+        """
+        if not self._open:
+            return
+        if self._active is not None and not self._active.complete:
+            raise InvalidArgument("the persistent request has been started: wait for it before it is freed")
+        self._greeting.block()
+        self._open = False
+        core = self._comm._session.core
+        if self._halves:
+            halves = tuple(self._halves)
+            ticket = self._comm._begin(self._writer(), [Measure(halves, 0)], _number(*self._channel))
+            self._comm._joint_request(self._call, ticket, lambda: None, self._site).block()
+            core.free(tuple(self._halves.values()))
+        core.give_back(self._room)
+
+    def __enter__(self) -> Persistent[Result]:
+        """Itself."""
+        return self
+
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        """Frees it; not after an exception."""
+        if error is None:
+            self.free()
+
+
+def _number(*channel: object) -> int:
+    """An operation's number that all partners find by themselves. (Others have the highest bit, or not the second.)"""
+    return int.from_bytes(blake2b(repr(channel).encode(), digest_size=8).digest(), "little") >> 2 | 1 << 62
