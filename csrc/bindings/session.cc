@@ -19,7 +19,6 @@ namespace {
 struct PyTicket {
   std::shared_ptr<PySession> session;
   Ticket ticket;
-  bool withdrawn = false;
 };
 
 nb::typed<nb::tuple, Qubit, nb::ellipsis> qubits_of(const std::shared_ptr<PySession>& session, std::span<const HandleName> names) {
@@ -156,9 +155,9 @@ void bind_session(nb::module_& m) {
       .def_prop_ro("finished", [](PyTicket& t) { return t.ticket.posting == nullptr; })
       .def("withdraw", [](PyTicket& t) {
             Gil patience;
-            return t.withdrawn = t.session->withdraw(t.ticket, patience);
-          }, "Takes back what nobody has matched; False if it is too late.")
-      .def_prop_ro("withdrawn", [](PyTicket& t) { return t.withdrawn; })
+            return t.session->withdraw(t.ticket, patience);
+          }, "Takes back what nobody has matched, or gives up a part; False if it is too late.")
+      .def_prop_ro("untouched", [](PyTicket& t) { return t.ticket.untouched; }, "A part that was given up before anybody had taken notice.")
       .def_prop_ro("awaits", [](PyTicket& t) -> std::optional<std::tuple<std::int32_t, std::int32_t, std::uint32_t>> {
             const Posting* posting = t.ticket.posting;
             if (!posting) return std::nullopt;
@@ -219,6 +218,7 @@ void bind_session(nb::module_& m) {
         step.count = count;
         p.list.add(step);
       }, "to"_a, "from_"_a, "count"_a, "bits[to + k] ^= bits[from_ + k].")
+      .def("fence", [](PyPart& p) { p.list.await_all(); }, "What follows waits for all that was posted.")
       .def("record", [](PyPart& p) {
         Gil patience;
         p.session->record(patience);

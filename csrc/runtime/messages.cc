@@ -328,14 +328,14 @@ bool Session::withdraw(Ticket& ticket, Patience& patience) {
   Posting& posting = *ticket.posting;
   if (posting.verb == Verb::part) {
     if (Mailboxes::finished(posting)) return false;
-    const bool untouched = parts_.untouched(posting);
+    ticket.untouched = parts_.untouched(posting);
     patience_ = &patience;
     Steadfast steadfast(patience);
-    parts_.give_up(posting, untouched, steadfast);
+    parts_.give_up(posting, ticket.untouched, steadfast);
     if (!Mailboxes::finished(posting)) return false;
     finish(ticket, patience);
     settle(ticket, patience);
-    return untouched;
+    return true;
   }
   if (!boxes_.withdraw(posting, patience)) return false;
   settle(ticket, patience);

@@ -44,6 +44,18 @@ void PartList::await(std::uint32_t& busy) {
 
 void PartList::await_arrival() { await(arrival_); }
 
+void PartList::await_all() {
+  for (std::uint32_t step : posted_) await(step);
+  posted_.clear();
+}
+
+void PartList::add(const PartStep& step) {
+  using Kind = PartStep::Kind;
+  if (step.kind == Kind::send || step.kind == Kind::receive || step.kind == Kind::meet || step.kind == Kind::send_bits || step.kind == Kind::receive_bits)
+    posted_.push_back(static_cast<std::uint32_t>(steps.size()));
+  steps.push_back(step);
+}
+
 void PartList::name(PartStep& step, std::span<const std::uint32_t> named, bool busy) {
   for (const std::uint32_t place : named) await(busy_places_[place]);
   step.first = static_cast<std::uint32_t>(operands.size());

@@ -50,8 +50,9 @@ class PartList {
   // Places of qubits, in a row; `busy`: whether the step is posted, so that it may be over later.
   void name(PartStep& step, std::span<const std::uint32_t> places, bool busy);
   void name_bits(std::uint32_t first, std::uint32_t count, bool busy);
-  void add(const PartStep& step) { steps.push_back(step); }
+  void add(const PartStep& step);
   void await_arrival();
+  void await_all();
 
   std::vector<std::uint32_t> slots;  // of the handles that are its places
   std::unordered_map<std::uint64_t, std::uint32_t> places;  // by the serials of these handles
@@ -68,6 +69,7 @@ class PartList {
   void await(std::uint32_t& busy);
   std::vector<std::uint32_t> busy_places_, busy_bits_;
   std::uint32_t arrival_ = none;
+  std::vector<std::uint32_t> posted_;  // since all were waited for
 };
 
 class Parts {

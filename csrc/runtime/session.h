@@ -48,6 +48,7 @@ struct Ticket {
   Offset found = 0;                   // a claimed message
   std::vector<HandleName> arrived;    // the handles that hold what arrived
   std::vector<std::uint8_t> bits;     // of a part
+  bool untouched = false;             // a part that was given up before anybody had taken notice
 };
 
 class Session {
@@ -127,7 +128,7 @@ class Session {
   void settle(Ticket& ticket, Patience& patience);
   // Undoes a copy or move on its way that nobody has received; false if it is too late.
   bool take_back(Ticket& ticket, Patience& patience);
-  bool withdraw(Ticket& ticket, Patience& patience);  // what nobody has matched; false if it is too late
+  bool withdraw(Ticket& ticket, Patience& patience);  // what nobody has matched, or a part; false if it is too late
   // Tells the watch that this rank waits for one of these tickets; ends by itself when the ticket is finished. Not to be withdrawn meanwhile.
   void publish(std::span<const Ticket* const> tickets, std::span<const std::int32_t> members, std::string_view line, Patience& patience);
   void unpublish(Patience& patience) { watch_.unpublish(patience); }

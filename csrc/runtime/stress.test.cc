@@ -57,6 +57,7 @@ class Rank {
       move(round);
       if (round % 4 == rank_ % 4) session_.flush(patience_);
       copy_and_undo(round);
+      broadcast_and_undo(round);
       race();
     }
     for (int slot = 0; slot < slots; ++slot) outcomes_[origin(plan_.rounds, slot) * slots + slot] = session_.measure(halves_[slot], patience_);
@@ -183,6 +184,41 @@ class Rank {
     Ticket undone = session_.receive(Verb::uncopy, {&halves_[0], 1}, false, next, 1, any_tag, sent.operation, 0, patience_);
     finish(undone);
     session_.free(received.arrived, patience_);
+  }
+
+  // The same to all ranks along a binomial tree, as one part: whoever makes a step possible goes on with it, for whichever rank. The first
+  // gate needs nothing that is under way, so it comes before a fence.
+  void broadcast_and_undo(int round) {
+    const int root = round % plan_.ranks, position = wrap(rank_ - root), reach = position ? position & -position : plan_.ranks;
+    const HandleName qubit = root == rank_ ? halves_[0] : session_.allocate(patience_), other = session_.allocate(patience_);
+    PartList list;
+    const std::uint32_t place = session_.place(list, qubit);
+    const auto message = [&](PartStep::Kind kind, Verb verb, int peer) {
+      PartStep step;
+      step.kind = kind;
+      step.verb = verb;
+      step.peer = wrap(peer + root);
+      step.tag = chain_tag;
+      list.name(step, {&place, 1}, true);
+      list.add(step);
+    };
+    std::vector<int> children;
+    for (int k = 1; k < reach && position + k < plan_.ranks; k *= 2) children.push_back(position + k);
+    if (position) message(PartStep::Kind::receive, Verb::copy, position - reach);
+    for (const int child : children) message(PartStep::Kind::send, Verb::copy, child);
+    session_.record(patience_);
+    gate("ry", {0.2}, {other});
+    gate("crx", {0.3}, {qubit, other});
+    gate("crx", {-0.3}, {qubit, other});
+    gate("ry", {-0.2}, {other});
+    const HandleName both[2] = {qubit, other};
+    session_.recorded(list, both);
+    for (const int child : children) message(PartStep::Kind::receive, Verb::uncopy, child);
+    if (position) message(PartStep::Kind::send, Verb::uncopy, position - reach);
+    Ticket ticket = session_.post(list, 3, (1ull << 63) + static_cast<std::uint64_t>(round), patience_);
+    finish(ticket);
+    session_.free({&other, 1}, patience_);
+    if (position) session_.free({&qubit, 1}, patience_);
   }
 
   Patience patience_;

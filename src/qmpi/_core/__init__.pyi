@@ -135,10 +135,13 @@ class Ticket:
     def finished(self) -> bool: ...
 
     def withdraw(self) -> bool:
-        """Takes back what nobody has matched; False if it is too late."""
+        """
+        Takes back what nobody has matched, or gives up a part; False if it is too late.
+        """
 
     @property
-    def withdrawn(self) -> bool: ...
+    def untouched(self) -> bool:
+        """A part that was given up before anybody had taken notice."""
 
     @property
     def awaits(self) -> tuple[int, int, int] | None:
@@ -223,6 +226,9 @@ class Part:
 
     def add(self, to: int, from_: int, count: int) -> None:
         """bits[to + k] ^= bits[from_ + k]."""
+
+    def fence(self) -> None:
+        """What follows waits for all that was posted."""
 
     def record(self) -> None:
         """The gates called from now on belong to the part."""

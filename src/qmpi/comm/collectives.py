@@ -10,7 +10,25 @@ from ..gates import h
 from ..world.wildcards import IN_PLACE, Wildcard, means
 from .collective import Collective, calls
 from .register import Register, qubits_of
-from .steps import AddBits, Exchange, Flip, Gates, Meet, Parity, Places, Plan, Receive, ReceiveBits, Send, SendBits, Step, fan_out, spares
+from .request import Joined, Request
+from .steps import (
+    AddBits,
+    Exchange,
+    Fence,
+    Flip,
+    Gates,
+    Meet,
+    Parity,
+    Places,
+    Plan,
+    Receive,
+    ReceiveBits,
+    Send,
+    SendBits,
+    Step,
+    fan_out,
+    spares,
+)
 
 Buffer = Register | Qubit | Wildcard
 Qubits = tuple[Qubit, ...]
@@ -110,6 +128,23 @@ class Collectives(Collective):
         if measures:
             steps.append(SendBits(outcome, count, after))
         return steps
+
+    # --- barrier -----------------------------------------------------------------------------------------------------------------
+
+    def ibarrier(self) -> Request[None]:
+        """A barrier that does not wait: the request is complete once all ranks have called it.
+
+        What each did before is done, buffered gates included. It does not match `barrier`.
+
+        **Collective.** Cost: 0 EPR pairs, 0 bits.
+        """
+        self._refuse_if_closed()
+        parent, children = parent_and_children(self.rank, self.size)
+        steps: list[Step] = [ReceiveBits(0, 0, child) for child in children]
+        if parent is not None:
+            steps += [Fence(), SendBits(0, 0, parent), ReceiveBits(0, 0, parent)]
+        steps += [Fence(), *(SendBits(0, 0, child) for child in children)]
+        return Joined([self._post("ibarrier", "ibarrier", Plan(steps=steps, final=True), dict)], lambda: None)
 
     # --- cat states --------------------------------------------------------------------------------------------------------------
 

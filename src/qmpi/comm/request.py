@@ -85,7 +85,7 @@ class Request(Generic[Result]):
             try:
                 self._session.wait(self._ticket, self._call, self._site, (self._ticket,))
             except BaseException:
-                if self._withdrawn is not None and self._ticket.withdrawn:
+                if self._withdrawn is not None and self._ticket.untouched:
                     self._withdrawn()
                 raise
         return self._complete()

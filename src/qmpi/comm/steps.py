@@ -220,6 +220,15 @@ class Final:
 
 
 @dataclass(frozen=True, slots=True)
+class Fence(Final):
+    """What follows waits for all that was begun. (Steps that share places or bits wait for each other without one.)"""
+
+    def write(self, writer: Writer) -> None:
+        """A fence."""
+        writer.part.fence()
+
+
+@dataclass(frozen=True, slots=True)
 class Meet(Final):
     """Shares EPR pairs with a rank; `way` tells several apart. Left out where bit `condition` is 0."""
 
