@@ -45,6 +45,7 @@ class Rank {
   Rank(std::shared_ptr<Arena> arena, int rank, Plan plan, std::atomic<int>* outcomes, std::atomic<int>* ghz)
       : session_(std::move(arena), rank), rank_(rank), plan_(plan), outcomes_(outcomes), ghz_(ghz), random_(plan.seed + static_cast<std::uint64_t>(rank)), everybody_(static_cast<std::size_t>(plan.ranks)) {
     std::iota(everybody_.begin(), everybody_.end(), 0);
+    session_.store().set_planned_from(4);  // so that gates wait in the store here, too
   }
 
   void run() {
@@ -207,12 +208,12 @@ class Rank {
     if (position) message(PartStep::Kind::receive, Verb::copy, position - reach);
     for (const int child : children) message(PartStep::Kind::send, Verb::copy, child);
     session_.record(patience_);
-    gate("ry", {0.2}, {other});
-    gate("crx", {0.3}, {qubit, other});
-    gate("crx", {-0.3}, {qubit, other});
-    gate("ry", {-0.2}, {other});
-    const HandleName both[2] = {qubit, other};
-    session_.recorded(list, both);
+    gate("cx", {}, {ghz_part_, other});
+    gate("cry", {0.3}, {qubit, other});
+    gate("cry", {-0.3}, {qubit, other});
+    gate("cx", {}, {ghz_part_, other});
+    const HandleName named[3] = {qubit, other, ghz_part_};
+    session_.recorded(list, named);
     for (const int child : children) message(PartStep::Kind::receive, Verb::uncopy, child);
     if (position) message(PartStep::Kind::send, Verb::uncopy, position - reach);
     Ticket ticket = session_.post(list, 3, (1ull << 63) + static_cast<std::uint64_t>(round), patience_);
