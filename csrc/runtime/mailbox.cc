@@ -266,6 +266,7 @@ void Mailboxes::receive(Posting& receive, Patience& patience) {
     receive.failure = refusal(receive, *message);
     receive.failed_count = static_cast<std::int32_t>(message->count);
     if (receive.failure != Failure::none) return complete(receive, Phase::failed);
+    if (message->phase == Phase::packing) return append(box.posted, receive);  // whoever packs it finds this receive then
     if (message->phase == Phase::packed) {
       unlink(box.unexpected, *message);
       if (carries_qubits(message->verb)) box.held -= static_cast<std::int32_t>(message->count);
@@ -303,15 +304,28 @@ void Mailboxes::pack_waiting(RankRecord& box, Patience& patience) {
       hold(box, *next);
       next->phase = Phase::packing;
     }
+    bool packed = true;
     try {
       steps_.pack(*next);
     } catch (const Error&) {  // it waits on: the receive that takes it will try again and report
-      Guard guard(box.mutex, patience);
-      box.held -= static_cast<std::int32_t>(next->count);
-      next->phase = Phase::raw;
-      return;
+      packed = false;
     }
-    complete(*next, Phase::packed);  // the sender's request sees it as its end; the mailbox keeps the message
+    Posting* receive = nullptr;
+    {
+      Guard guard(box.mutex, patience);
+      receive = take_receive(box, *next);  // posted while it was being packed
+      if (!packed || receive) box.held -= static_cast<std::int32_t>(next->count);
+      if (packed && receive) unlink(box.unexpected, *next);
+      if (!packed) next->phase = Phase::raw;
+    }
+    if (packed) {
+      complete(*next, Phase::packed);  // the sender's request sees it as its end; the mailbox keeps the message
+      if (receive) finish_match(*next, *receive, patience);
+    } else if (receive) {
+      receive->failure = Failure::memory;
+      complete(*receive, Phase::failed);
+    }
+    if (!packed) return;
   }
 }
 

@@ -150,7 +150,7 @@ void Session::finish(Ticket& ticket, Patience& patience) {
   } else if (!ticket.receives) {
     const bool moved = posting.verb == Verb::move || posting.verb == Verb::unmove;
     for (std::size_t k = 0; moved && k < ticket.named.size(); ++k) handles_[ticket.named[k].slot].id = boxes_.qubits(posting)[k];
-    if (posting.phase == Phase::packed) {
+    if (posting.phase == Phase::packed && (posting.verb == Verb::copy || posting.verb == Verb::move)) {
       ticket.sent = &posting;
       return;
     }
@@ -227,9 +227,8 @@ void Session::settle(Ticket& ticket, Patience& patience) {
 
 bool Session::take_back(Ticket& ticket, Patience& patience) {
   require_usable();
-  if (!ticket.sent || (ticket.sent->verb != Verb::copy && ticket.sent->verb != Verb::move)) return false;
+  if (!ticket.sent || !boxes_.retract(*ticket.sent, patience)) return false;
   Posting& message = *ticket.sent;
-  if (!boxes_.retract(message, patience)) return false;
   Steadfast steadfast(patience);
   protocol_.take_back(message, steadfast);
   for (std::size_t k = 0; k < ticket.named.size(); ++k) handles_[ticket.named[k].slot].id = boxes_.qubits(message)[k];

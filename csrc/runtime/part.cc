@@ -214,6 +214,7 @@ bool Parts::proceed(Posting& part, State& s, Patience& patience) {
     store_.complete(patience);
   } catch (const Error& error) {
     if (std::string_view(error.kind()) != "StateTooLarge") throw;
+    store_.complete(patience);  // what came before has happened
     fail(s, part, Failure::memory, error.what());
   }
   return wind_up(part, s, patience);

@@ -191,7 +191,12 @@ class Rank {
   // gate needs nothing that is under way, so it comes before a fence.
   void broadcast_and_undo(int round) {
     const int root = round % plan_.ranks, position = wrap(rank_ - root), reach = position ? position & -position : plan_.ranks;
-    const HandleName qubit = root == rank_ ? halves_[0] : session_.allocate(patience_), other = session_.allocate(patience_);
+    const HandleName qubit = root == rank_ ? halves_[0] : session_.allocate(patience_);
+    std::vector<HandleName> own;
+    for (int k = 0; k < 3; ++k) own.push_back(session_.allocate(patience_));
+    gate("h", {}, {own[0]});
+    gate("cx", {}, {own[0], own[1]});
+    const HandleName other = own[2];
     PartList list;
     const std::uint32_t place = session_.place(list, qubit);
     const auto message = [&](PartStep::Kind kind, Verb verb, int peer) {
@@ -208,17 +213,19 @@ class Rank {
     if (position) message(PartStep::Kind::receive, Verb::copy, position - reach);
     for (const int child : children) message(PartStep::Kind::send, Verb::copy, child);
     session_.record(patience_);
-    gate("cx", {}, {ghz_part_, other});
+    gate("cx", {}, {own[0], other});
     gate("cry", {0.3}, {qubit, other});
     gate("cry", {-0.3}, {qubit, other});
-    gate("cx", {}, {ghz_part_, other});
-    const HandleName named[3] = {qubit, other, ghz_part_};
+    gate("cx", {}, {own[1], other});
+    const HandleName named[] = {qubit, other, own[0], own[1]};
     session_.recorded(list, named);
     for (const int child : children) message(PartStep::Kind::receive, Verb::uncopy, child);
     if (position) message(PartStep::Kind::send, Verb::uncopy, position - reach);
     Ticket ticket = session_.post(list, 3, (1ull << 63) + static_cast<std::uint64_t>(round), patience_);
     finish(ticket);
     session_.free({&other, 1}, patience_);
+    for (int k = 0; k < 2; ++k) session_.measure(own[k], patience_);
+    session_.free({own.data(), 2}, patience_);
     if (position) session_.free({&qubit, 1}, patience_);
   }
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from .._core import Failure, Ticket
-from ..errors import InvalidArgument, MismatchedMessage, PeerFailed, Truncated
+from ..errors import InvalidArgument, MismatchedMessage, PeerFailed, StateTooLarge, Truncated
 from ..runtime.session import Session
 
 Result = TypeVar("Result")
@@ -283,6 +283,8 @@ def check(ticket: Ticket) -> None:
             "the message that fits is a move where a copy is received, or the other way round: "
             "pair send with recv, send_move with recv_move; it stays in the mailbox"
         )
+    if failure == Failure.memory:
+        raise StateTooLarge("the message does not fit into memory; it stays in the mailbox")
     if failure == Failure.counts:
         raise InvalidArgument(f"prepare_epr: the other rank brought {ticket.count} qubit(s), another number than this one")
     raise PeerFailed(f"the copy cannot be undone: {ticket.data.decode(errors='replace')}")
