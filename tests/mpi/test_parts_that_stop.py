@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
 import numpy as np
 import pytest
 
@@ -11,18 +9,12 @@ import qmpi
 from qmpi import cx, h, ry
 
 REPETITIONS = 8
-
-
-@pytest.fixture
-def planned(comm: qmpi.Comm) -> Iterator[None]:
-    """Gates wait to be planned together on small components, too."""
-    comm._session.core.set_planned_from(2)
-    yield
-    comm._session.core.set_planned_from(13)
+ALWAYS, AS_USUAL = 2, 13  # qubits from which gates wait to be planned together
 
 
 @pytest.mark.ranks(min_size=3)
-def test_gates_in_front_of_a_fence_are_there_when_another_rank_goes_on(comm: qmpi.Comm, planned: None) -> None:
+def test_gates_in_front_of_a_fence_are_there_when_another_rank_goes_on(comm: qmpi.Comm) -> None:
+    comm._session.core.set_planned_from(ALWAYS)
     q, spectator = comm.alloc(1), comm.alloc(1)
     ry(0.3 + comm.rank, q)
     h(spectator)
@@ -34,3 +26,4 @@ def test_gates_in_front_of_a_fence_are_there_when_another_rank_goes_on(comm: qmp
         assert np.abs(comm.statevector(q + spectator) - before).max() < 1e-5
     qmpi.reset(q + spectator)
     comm.free(q + spectator)
+    comm._session.core.set_planned_from(AS_USUAL)
