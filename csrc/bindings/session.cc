@@ -145,6 +145,7 @@ void bind_session(nb::module_& m) {
         result["peak_component"] = s.peak_component.load();
         result["merges"] = s.merges.load();
         result["waits"] = s.waits.load();
+        result["messages"] = s.messages.load();
         result["bytes"] = s.bytes.load();
         result["peak_bytes"] = s.peak_bytes.load();
         return result;

@@ -216,6 +216,7 @@ void Mailboxes::finish_match(Posting& message, Posting& receive, Patience& patie
 
 bool Mailboxes::send(Posting& message, Patience& patience) {
   RankRecord& box = arena_->rank(message.peer);
+  if (message.verb != Verb::bytes || message.part) arena_->header().statistics.messages += 1;
   Posting* receive;
   bool reserved = false;
   {

@@ -154,7 +154,7 @@ struct Heap {
 
 // What the store has done so far; all readable without a lock.
 struct Statistics {
-  std::atomic<std::int64_t> qubits, components, entangled_qubits, merges, waits;
+  std::atomic<std::int64_t> qubits, components, entangled_qubits, merges, waits, messages;
   std::atomic<std::int64_t> bytes, peak_bytes, peak_component;
 };
 

@@ -36,6 +36,7 @@ class StoreReport:
         peak_component: most qubits a component ever had.
         merges: how often components grew together.
         waits: how often an operation found a component locked.
+        messages: how many messages of the protocols ranks have sent each other.
         bytes: memory that the components' amplitudes take.
         peak_bytes: the most they ever took.
     """
@@ -46,6 +47,7 @@ class StoreReport:
     peak_component: int
     merges: int
     waits: int
+    messages: int
     bytes: int
     peak_bytes: int
 
