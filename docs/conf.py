@@ -20,6 +20,7 @@ extensions = [
     "gate_table",
     "error_tree",
     "settings_table",
+    "standard_table",
 ]
 exclude_patterns = ["_extensions"]
 html_theme = "furo"
@@ -32,7 +33,14 @@ nb_execution_mode = "off"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 
-# What signatures name and nobody needs a page for; `Qubits` is a Qubit or a Register.
-_UNTOLD = ("comm.request.Result", "world.threads.Result", "gates.table.Step", "runtime.obligations.Side")
-nitpick_ignore = [("py:class", name) for name in ("ArrayLike", "Qubits", *(f"qmpi.{name}" for name in _UNTOLD))]
+# What signatures name and nobody needs a page for; `Qubits` is a Qubit or a Register, `Buffer` these or IN_PLACE.
+_UNTOLD = (
+    "comm.request.Result",
+    "comm.persistent.Result",
+    "comm.transfer.Transfer",
+    "world.threads.Result",
+    "gates.table.Step",
+    "runtime.obligations.Side",
+)
+nitpick_ignore = [("py:class", name) for name in ("ArrayLike", "Buffer", "Qubits", *(f"qmpi.{name}" for name in _UNTOLD))]
 nitpick_ignore_regex = [("py:.*", r"(numpy|mpi4py|pathlib|collections\.abc|types|typing)\..*")]

@@ -38,6 +38,8 @@ SETTINGS = (
     Setting("--memory", "QMPI_MEMORY", "512M|16G|80%", "80%", "what entangled states may take"),
     Setting("--dtype", "QMPI_DTYPE", "complex128|complex64", "complex128", "precision of the amplitudes"),
     Setting("--strict/--no-strict", "QMPI_STRICT", "0|1", "0", "copies that were never undone are an error"),
+    Setting("--epr-buffer", "QMPI_EPR_BUFFER", "INTEGER", "64", "EPR halves that each rank can hold"),
+    Setting("--epr-full", "QMPI_EPR_FULL", "wait|refuse", "wait", "what a persistent request does that finds no room for its pairs"),
     Setting("--timeout-s", "QMPI_TIMEOUT_S", "SECONDS", "none", "bounds every single wait"),
     Setting("--order", "QMPI_ORDER", "record:FILE|replay:FILE", "none", "writes down the order of measurements, or repeats it"),
     Setting("--num-threads", "QMPI_NUM_THREADS", "INTEGER", "its share of the cores", "threads of each rank that work on what is large"),

@@ -31,5 +31,6 @@ def named(
     made.__name__, made.__doc__ = name, doc
     made.__qualname__ = f"{like.__qualname__.rpartition('.')[0]}.{name}"
     made.__code__ = made.__code__.replace(co_name=name)
+    made.__annotations__ = like.__annotations__ | {"return": returns}
     made.__signature__ = inspect.signature(like).replace(return_annotation=returns)
     return function

@@ -28,7 +28,8 @@ def _also(name: str, call: Callable[Arguments, Value]) -> Callable[Arguments, Va
     def same(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Value:
         return call(*args, **kwargs)
 
-    doc = f"`{call.__name__}` of a message that `{name.removeprefix('i').replace('un', '', 1)}` handled."
+    undo, handled = call.__name__.removeprefix("i"), name.removeprefix("i").replace("un", "", 1)
+    doc = f"`{undo}` of a message that `{handled}` handled{', without waiting' if name.startswith('i') else ''}."
     return named(same, name, call, doc, str(call.__annotations__["return"]))
 
 

@@ -21,7 +21,7 @@ class Rotations(Reductions):
     def pauli_rotation(
         self, theta: float, paulis: str, register: Register | Qubit, strategy: str = "in-place", auxiliary: int | None = None
     ) -> None:
-        """exp(-iθ/2 P), where P is the product of all ranks' Pauli strings.
+        """Applies exp(-iθ/2 P), where P is the product of all ranks' Pauli strings.
 
         `in-place` brings the parity of the k ranks whose string is not only I to one of their qubits by a binary tree of remote CX, and
         back. `out-of-place` brings it to an auxiliary, one rank after the other; `constant-depth` does so over a cat state. These two are
