@@ -31,7 +31,6 @@ def couple_ranks(comm: Comm, angle: float, spins: Register) -> None:
         if comm.rank % 2 == turn:
             with comm.recv(source=right) as copy:
                 couple(angle, copy[0], spins[-1])
-            comm.free(copy)
         else:
             with comm.send(spins[0], dest=left):
                 pass

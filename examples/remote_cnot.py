@@ -25,7 +25,6 @@ if comm.rank == 0:
 elif comm.rank == 1:
     with comm.recv(source=0) as control:
         cx(control, q)
-    comm.free(control)  # back in |0⟩, and no longer needed
 
 state = comm.statevector(q)  # a window: all ranks' qubits, rank 0 lowest
 spent = comm.ledger.total()

@@ -718,8 +718,7 @@ class Collectives(Collective):
                 raise InvalidArgument("IN_PLACE is for the root")
             target = None if recvq is None else self._operand(recvq)  # type: ignore[arg-type]
             plan = Plan(targets=target or (), zero=target or (), result=target, moves=verb == Verb.move)
-            if target != ():
-                plan.steps.append(Receive(verb, target, root))
+            plan.steps.append(Receive(verb, target, root))
             return plan
         if sendq is None:
             raise InvalidArgument("the root has to give the qubits")
@@ -727,11 +726,11 @@ class Collectives(Collective):
         mine = chunks[self.rank]
         sends = {rank: chunk for rank, chunk in enumerate(chunks) if rank != self.rank or not in_place}
         if in_place:
-            plan = self._routing(verb, sends, {})
+            plan = self._routing(verb, sends, {}, empty=True)
             plan.result = mine
             return plan
         target = self._take(len(mine)) if recvq is None else self._operand(recvq)  # type: ignore[arg-type]
-        plan = self._routing(verb, sends, {self.rank: target})
+        plan = self._routing(verb, sends, {self.rank: target}, empty=True)
         plan.allocated = recvq is None
         return plan
 
@@ -748,7 +747,9 @@ class Collectives(Collective):
         if means(sendq, IN_PLACE):
             if recvq is None:
                 raise InvalidArgument("with IN_PLACE, recvq has to be given")
-            return self._exchanging_in_place(self._chunks(self._operand(recvq), recvcounts, rdispls, "recvq"))
+            plan = self._exchanging_in_place(self._chunks(self._operand(recvq), recvcounts, rdispls, "recvq"))
+            plan.result = self._operand(recvq)
+            return plan
         ours = self._operand(sendq)  # type: ignore[arg-type]
         if (sendcounts is None) != (recvcounts is None):
             raise InvalidArgument("sendcounts and recvcounts go together")
@@ -772,8 +773,8 @@ class Collectives(Collective):
         plan.undo = [step.inverse() for step in exchanges + takes + brings]
         return plan
 
-    def _routing(self, verb: Verb, sends: dict[int, Qubits], receives: dict[int, Qubits]) -> Plan:
-        """Sends a chunk to each of some ranks and receives one from each of some.
+    def _routing(self, verb: Verb, sends: dict[int, Qubits], receives: dict[int, Qubits], empty: bool = False) -> Plan:
+        """Sends a chunk to each of some ranks and receives one from each of some. empty: receivers do not know which chunks are empty.
 
         Receives are posted first, and their inverses, which send, come first too: so nobody waits for a rank that waits.
         """
@@ -785,7 +786,7 @@ class Collectives(Collective):
         plan = Plan(sources, targets, targets, targets, moves=verb == Verb.move)
         order = [(self.rank + k) % self.size for k in range(1, self.size)]
         brings: list[Step] = [Receive(verb, receives[rank], rank) for rank in order if receives.get(rank)]
-        takes: list[Step] = [Send(verb, sends[rank], rank) for rank in reversed(order) if sends.get(rank)]
+        takes: list[Step] = [Send(verb, sends[rank], rank) for rank in reversed(order) if sends.get(rank) or (empty and rank in sends)]
         own: list[Step] = []
         if self.rank in sends and self.rank in receives:
             mine, there = sends[self.rank], receives[self.rank]

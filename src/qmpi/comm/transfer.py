@@ -325,14 +325,10 @@ class Transfer:
 
     def _source(self, source: int | Wildcard) -> int | None:
         """The same for a receive, which may take a message from anybody."""
-        if type(source) is int and source >= 0:
-            return self._peer(source)
-        return _CORE_ANY_SOURCE if means(source, ANY_SOURCE) else self._peer(source)
+        return _CORE_ANY_SOURCE if source is ANY_SOURCE else self._peer(source)
 
     def _any_tag(self, tag: int | Wildcard) -> int:
-        if type(tag) is int and tag >= 0:
-            return self._tag(tag)
-        return _CORE_ANY_TAG if means(tag, ANY_TAG) else self._tag(tag)
+        return _CORE_ANY_TAG if tag is ANY_TAG else self._tag(tag)
 
     def _tag(self, tag: int | Wildcard) -> int:
         if not isinstance(tag, int) or not 0 <= tag <= MAX_TAG:
