@@ -1,12 +1,14 @@
 """The directives `standard-table` and `standard-calls`: the operations of a communicator, as their own docstrings tell them.
 
-An operation is a method of `qmpi.Comm`; its twins are found by name: its inverse, both without waiting, and persistent. The table has a row
-per operation; `standard-calls:: FAMILY` has the entries of all its methods.
+An operation is a method of `qmpi.Comm`; its twins are found by name: its inverse, both without waiting, and persistent. `standard-table::`
+has a table per family and a row per operation; `standard-calls:: FAMILY` has the entries of all its methods. Where an operation is used is
+read from the programs themselves: the examples, and those that how-to pages show.
 """
 
 import ast
 import inspect
 import re
+import textwrap
 from functools import cache
 from pathlib import Path
 
@@ -18,8 +20,24 @@ from sphinx.util.docutils import SphinxDirective
 
 import qmpi
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
-COLUMNS = ("Call", "Inverse", "Twins", "What and how", "Cost", "Examples")
+DOCS = Path(__file__).parents[1]
+EXAMPLES = DOCS.parent / "examples"
+COLUMNS = ("Call", "Inverse and twins", "What and how", "Cost", "Used in")
+WIDTHS = (20, 15, 35, 18, 12)
+PROGRAM = re.compile(r"^( *)```python\n(.*?)^\1```$", re.M | re.S)
+TITLES = {
+    "pairs": "EPR pairs",
+    "messages": "Copies and moves",
+    "modes": "Send modes",
+    "probes": "Looking for messages",
+    "both-ways": "Both ways",
+    "one-to-all": "From one rank to all",
+    "all-to-one": "From all ranks to one",
+    "all-to-all": "From all to all",
+    "reductions": "Reductions",
+    "rotations": "Rotations over many ranks",
+    "together": "Cat states and barriers",
+}
 FAMILIES = {
     "pairs": ("prepare_epr",),
     "messages": ("send", "recv", "send_move", "recv_move"),
@@ -57,11 +75,20 @@ def methods() -> set[str]:
     return {call for names in FAMILIES.values() for name in names for call in calls(name)}
 
 
+def called(program: str) -> frozenset[str]:
+    """The methods that a program calls on its communicator, `comm`; what it calls on `comm.mpi` is none of them."""
+    found = (node.func for node in ast.walk(ast.parse(program)) if isinstance(node, ast.Call))
+    methods = (function for function in found if isinstance(function, ast.Attribute) and isinstance(function.value, ast.Name))
+    return frozenset(function.attr for function in methods if function.value.id == "comm")
+
+
 @cache
-def attributes(file: Path) -> frozenset[str]:
-    """The names that a program calls on anything."""
-    found = (node.func for node in ast.walk(ast.parse(file.read_text())) if isinstance(node, ast.Call))
-    return frozenset(function.attr for function in found if isinstance(function, ast.Attribute))
+def users() -> list[tuple[str, frozenset[str]]]:
+    """Every example and every how-to page, as it is shown or linked, with the methods it calls."""
+    examples = [(f"``{file.name}``", called(file.read_text())) for file in sorted(EXAMPLES.glob("*.py"))]
+    pages = [(page.stem, PROGRAM.findall(page.read_text())) for page in sorted((DOCS / "howto").glob("*.md"))]
+    shown = [(f":doc:`/howto/{page}`", [called(textwrap.dedent(program)) for _, program in programs]) for page, programs in pages]
+    return examples + [(text, frozenset().union(*methods)) for text, methods in shown]
 
 
 def link(name: str, text: str = "") -> str:
@@ -77,9 +104,13 @@ def told_by(name: str) -> str:
 
 
 def cost(name: str) -> str:
-    """The line of the docstring, up to the source."""
+    """The line of the docstring, up to the source; with that of the inverse, where it has a docstring of its own."""
     found = re.search(r"Cost: (.*?)(?: Source:|\n\n|$)", told_by(name), re.DOTALL)
-    return plain_to_rst(" ".join(found[1].split())) if found else ""
+    text = plain_to_rst(" ".join(found[1].split())) if found else ""
+    undo = inverse(name)
+    if undo is None or told_by(undo) == told_by(name):
+        return text
+    return f"{text.rstrip('.')}; the inverse {cost(undo) if cost(undo) != text else 'the same.'}"
 
 
 def what(name: str) -> str:
@@ -91,15 +122,12 @@ def what(name: str) -> str:
 def cells(name: str) -> tuple[str, ...]:
     """One line of the table."""
     parameters = [p for p in inspect.signature(getattr(qmpi.Comm, name)).parameters if p != "self"]
-    users = [file.stem for file in sorted(EXAMPLES.glob("*.py")) if attributes(file) & set(calls(name))]
-    undo = inverse(name)
     return (
         link(name, f"{name}({', '.join(parameters)})"),
-        link(undo) if undo else "",
-        ", ".join(map(link, twins(name))),
+        ", ".join(map(link, calls(name)[1:])),
         what(name),
         cost(name),
-        ", ".join(f"``{user}``" for user in users),
+        ", ".join(user for user, methods in users() if methods & set(calls(name))),
     )
 
 
@@ -123,12 +151,21 @@ class StandardTable(Generated):
     optional_arguments = len(FAMILIES)
 
     def lines(self) -> list[str]:
-        """One row per operation."""
-        lines = [".. list-table::", "   :header-rows: 1", "   :class: standard", ""]
-        rows = [cells(name) for family in self.arguments or FAMILIES for name in FAMILIES[family]]
-        for first, *others in (COLUMNS, *rows):
+        """A table per family, one row per operation."""
+        return [line for family in self.arguments or FAMILIES for line in self.table(family)]
+
+    def table(self, family: str) -> list[str]:
+        """The operations of a family."""
+        lines = [
+            f".. list-table:: {TITLES[family]}",
+            "   :header-rows: 1",
+            "   :class: standard",
+            f"   :widths: {' '.join(map(str, WIDTHS))}",
+            "",
+        ]
+        for first, *others in (COLUMNS, *map(cells, FAMILIES[family])):
             lines += [f"   * - {first}", *(f"     - {cell}" for cell in others)]
-        return lines
+        return [*lines, ""]
 
 
 class StandardCalls(Generated):

@@ -7,8 +7,8 @@ wait, both inverses and the persistent request. Of all ranks' plans the core get
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from zlib import crc32
@@ -53,6 +53,7 @@ class Collective(Transfer):
     """This rank's side of every collective in a communicator."""
 
     _collectives: int  # how many have been posted
+    _taken: tuple[Qubit, ...] = ()  # for the result of the call that is being put together
 
     def _post(self, call: str, name: str, plan: Plan, given: Given) -> Request[Register]:
         """Posts this rank's steps; given(): what the call was given."""
@@ -231,7 +232,18 @@ class Collective(Transfer):
 
     def _take(self, count: int) -> tuple[Qubit, ...]:
         """Qubits for a result whose buffer was not given."""
-        return tuple(self._session.core.alloc(count)) if count else ()
+        self._taken = tuple(self._session.core.alloc(count)) if count else ()
+        return self._taken
+
+    @contextmanager
+    def _or_give_back(self) -> Iterator[None]:
+        """A call that is refused in the block keeps nothing that was taken for its result."""
+        self._taken = ()
+        try:
+            yield
+        except BaseException:
+            self._give_back(self._taken)
+            raise
 
 
 def _tag(name: str) -> int:
@@ -283,7 +295,8 @@ def calls(
 
     def post(self: Owner, call: str, args: Any, kwargs: Any) -> Request[Register]:
         self._refuse_if_closed()
-        return self._post(call, name, plan(self, *args, **kwargs), lambda: given(self, args, kwargs))
+        with self._or_give_back():
+            return self._post(call, name, plan(self, *args, **kwargs), lambda: given(self, args, kwargs))
 
     def undo(self: Owner, call: str, args: Any, kwargs: Any) -> Request[None]:
         return self._post_inverse(call, self._matching(name, given(self, args, kwargs), parameters))
@@ -302,16 +315,16 @@ def calls(
 
     def init(self: Owner, /, *args: Arguments.args, **kwargs: Arguments.kwargs) -> Persistent[Register]:
         self._refuse_if_closed()
-        written = plan(self, *args, **kwargs)
-        written.allocated = False  # what was taken stays with the request
-        self._collectives += 1
-        channel = (name, self._context, self._collectives)
         site = call_site()
 
         def enter(operation: int, writer: Writer) -> Register:
             return self._enter(operation, name, written, writer.spares, (), lambda: given(self, args, kwargs), site)
 
-        return Persistent(self, name + "_init", name, channel, written, enter)
+        with self._or_give_back():
+            written = plan(self, *args, **kwargs)
+            written.allocated = False  # what was taken stays with the request
+            self._collectives += 1
+            return Persistent(self, name + "_init", name, (name, self._context, self._collectives), written, enter)
 
     return (
         named(do, name, plan, plan.__doc__, "Register"),

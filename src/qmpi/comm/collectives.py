@@ -548,10 +548,12 @@ class Collectives(Collective):
         Raises:
             NotZero: a qubit of recvqs is not in |0⟩.
             DuplicateQubit: a qubit is received into twice.
+            OutstandingCopies: IN_PLACE, and a qubit is part of a copy that is not undone.
             InvalidArgument: not one register per rank.
             MismatchedCollective: the ranks' counts do not fit.
 
-        Cost: 1 EPR pair, 1 bit for each qubit that changes ranks; the inverse 0 EPR pairs and the same bits.
+        Cost: 1 EPR pair, 1 bit for each qubit that changes ranks; the inverse 0 EPR pairs and the same bits. IN_PLACE: 1 EPR pair, 2 bits;
+        the inverse the same.
         """
         there = self._registers(recvqs, "recvqs")
         if means(sendqs, IN_PLACE):

@@ -77,7 +77,7 @@ def over_pairs(steps: Sequence[Step], rank: int) -> tuple[list[Step], list[Link]
             carried += entry[1]
             arriving.remove(entry)
         match step:
-            case Send(verb=Verb.copy | Verb.move):
+            case Send(verb=Verb.copy | Verb.move) if step.peer != rank:  # to itself it goes as any message
                 places, halves = link(step.places, step.peer, sends=True)
                 count = len(places)
                 carried.append(Parity(places, halves, bit))
@@ -86,7 +86,7 @@ def over_pairs(steps: Sequence[Step], rank: int) -> tuple[list[Step], list[Link]
                     count *= 2
                 carried.append(SendBits(bit, count, step.peer))
                 bit += count
-            case Receive(verb=Verb.copy | Verb.move):
+            case Receive(verb=Verb.copy | Verb.move) if step.peer != rank:
                 places, halves = link(step.places, step.peer, sends=False)
                 count = len(places) * (1 if step.verb == Verb.copy else 2)
                 carried.append(ReceiveBits(bit, count, step.peer))
@@ -107,7 +107,13 @@ class Persistent(Generic[Result]):
     """An operation that can be started any number of times, one at a time. A context manager that frees it."""
 
     def __init__(
-        self, comm: Any, call: str, name: str, channel: tuple[object, ...], plan: Plan, enter: Callable[[int, Writer], Result]
+        self,
+        comm: Any,
+        call: str,
+        name: str,
+        channel: tuple[object, ...] | Callable[[], tuple[object, ...]],
+        plan: Plan,
+        enter: Callable[[int, Writer], Result],
     ) -> None:
         """Matches the partners' requests and shares the first pairs, without waiting.
 
@@ -115,7 +121,7 @@ class Persistent(Generic[Result]):
             comm: the communicator.
             call: the call that made it.
             name: the operation.
-            channel: what all partners know it by.
+            channel: what all partners know it by; called, if it counts requests, once this one is not refused.
             plan: this rank's side.
             enter: the end of an operation of this number: its result.
 
@@ -125,7 +131,6 @@ class Persistent(Generic[Result]):
         self._comm = comm
         self._call = call
         self._name = name
-        self._channel = channel
         self._plan = plan
         self._enter = enter
         self._site = call_site()
@@ -134,6 +139,7 @@ class Persistent(Generic[Result]):
         self._steps, self._links = over_pairs(plan.steps, comm.rank)
         self._halves: dict[Spare, Qubit] = {}
         self._room = self._reserve()
+        self._channel = channel() if callable(channel) else channel
         self._shared: set[int] | None = None  # peers whose pairs are there; not known before all have answered
         self._open = True
         try:
@@ -274,6 +280,10 @@ class Persistent(Generic[Result]):
             self._comm._joint_request(self._call, ticket, lambda: None, self._site).block()
             core.free(tuple(self._halves.values()))
         core.give_back(self._room)
+
+    def __repr__(self) -> str:
+        """As `<qmpi.Persistent bcast, 3 starts>`."""
+        return f"<qmpi.Persistent {self._name}, {self._starts} starts>"
 
     def __enter__(self) -> Persistent[Result]:
         """Itself."""

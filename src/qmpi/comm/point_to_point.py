@@ -69,8 +69,8 @@ class PointToPoint(Collective):
     def send(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Sent:
         """Sends an entangled copy (fan-out): a|0⟩+b|1⟩ becomes a|00⟩+b|11⟩ over both ranks.
 
-        Returns when the qubits may be used again, possibly before the receive is posted; at most S = 64 unreceived qubits wait per
-        receiver, then it waits. A classical message sent afterwards is never received before it.
+        Returns when the qubits may be used again, possibly before the receive is posted; at most S (QMPI_EPR_BUFFER, 64) unreceived
+        qubits wait per receiver, then it waits. A classical message sent afterwards is never received before it.
 
         Args:
             q: a Qubit or Register; it stays here, entangled with the copy.
@@ -698,7 +698,7 @@ class PointToPoint(Collective):
         def enter(operation: int, _: Writer) -> Sent:
             return Sent(self._operation(operation if peer is not None else 0, side, peer, tag, qubits, site))
 
-        return Persistent(self, call, call, self._channel(verb, self.rank, dest, tag), plan, enter)
+        return Persistent(self, call, call, lambda: self._channel(call, verb, self.rank, dest, tag), plan, enter)
 
     def _persistent_receive(self, call: str, verb: Verb, q: Register | Qubit, source: int | Wildcard, tag: int) -> Persistent[Register]:
         qubits, peer, tag = self._operand(q), self._peer(source), self._tag(tag)
@@ -711,13 +711,14 @@ class PointToPoint(Collective):
         def enter(operation: int, _: Writer) -> Register:
             return Register(qubits, self._operation(operation if peer is not None else 0, side, peer, tag, qubits, site))
 
-        return Persistent(self, call, call.replace("recv", "send"), self._channel(verb, source, self.rank, tag), plan, enter)
+        name = call.replace("recv", "send")
+        return Persistent(self, call, name, lambda: self._channel(call, verb, source, self.rank, tag), plan, enter)
 
-    def _channel(self, verb: Verb, source: int | Wildcard, dest: int | Wildcard, tag: int) -> tuple[object, ...]:
+    def _channel(self, call: str, verb: Verb, source: int | Wildcard, dest: int | Wildcard, tag: int) -> tuple[object, ...]:
         """What both sides of a persistent message know it by: they make their requests in the same order."""
         ends = ("move" if verb == Verb.move else "copy", self._context, source, dest, tag)
-        self._channels[ends] += 1
-        return (*ends, self._channels[ends])
+        self._channels[call, ends] += 1
+        return (*ends, self._channels[call, ends])
 
     def _sendrecv(
         self,
@@ -774,7 +775,7 @@ class PointToPoint(Collective):
             came.partner, sent.partner = sent, came
             return Register(came.qubits, came)
 
-        return Joined([arrives, leaves], finish)
+        return Joined([arrives, leaves], finish, lambda: self._give_back(spare))
 
     def _both_ways(
         self,

@@ -240,6 +240,8 @@ class Reductions(Collectives):
         Cost: (N-1)m EPR pairs, (N-1)m bits; the inverse 0 EPR pairs, (N-1)m bits.
         """
         plan, x, out = self._operands(sendq, recvq, True, None, op, width)
+        if not x:
+            return plan
         fold = _Fold(op, self._item(len(x), width))
         if self.rank == 0:
             fold.steps.append(fan_out(x, out))
@@ -331,6 +333,8 @@ class Reductions(Collectives):
     def _star(self, plan: Plan, x: Places, out: Places, root: int) -> Plan:
         """PARITY that keeps nothing: each copy is undone once it is added. Its inverse: H and measure at the root, Z everywhere."""
         count = len(x)
+        if not x:
+            return plan
         others = [rank for rank in range(self.size) if rank != root]
         if self.rank != root:
             plan.steps += [Send(Verb.copy, x, root), Receive(Verb.uncopy, x, root)]

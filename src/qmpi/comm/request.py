@@ -4,11 +4,12 @@ progress while its owner does something else, classical MPI included."""
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from .._core import Failure, Ticket
-from ..errors import InvalidArgument, MismatchedMessage, PeerFailed, StateTooLarge, Truncated
+from ..errors import InvalidArgument, MismatchedMessage, PeerFailed, QMPIError, StateTooLarge, Truncated
 from ..runtime.session import Session
 
 Result = TypeVar("Result")
@@ -146,12 +147,13 @@ class Request(Generic[Result]):
 class Joined(Request[Result]):
     """Several operations as one request: complete when all are."""
 
-    __slots__ = ("_parts",)
+    __slots__ = ("_given_up", "_parts")
 
-    def __init__(self, parts: Sequence[Request[Any]], finish: Callable[[], Result]) -> None:
-        """finish(): called once all parts are complete, makes the result."""
+    def __init__(self, parts: Sequence[Request[Any]], finish: Callable[[], Result], given_up: Callable[[], None] = lambda: None) -> None:
+        """finish(): called once all parts are complete, makes the result; given_up(): called instead if that will never be."""
         super().__init__(parts[0]._session, None, finish)
         self._parts = parts
+        self._given_up = given_up
 
     def wait(self) -> Result:
         """Waits until all parts are complete.
@@ -159,24 +161,17 @@ class Joined(Request[Result]):
         Returns:
             The operation's result.
         """
-        for part in self._parts:
-            part.wait()
+        self._each(lambda part: part.wait())
         return self._complete()
 
     def block(self) -> Result:
         """`wait` for a blocking call: what has not been matched is withdrawn if the wait ends by Ctrl-C or a time-out."""
-        try:
-            for part in self._parts:
-                part.block()
-        except BaseException:
-            for part in self._parts:
-                part.cancel()
-            raise
+        self._each(lambda part: part.block(), gives_up=True)
         return self._complete()
 
     def test(self) -> bool:
         """True once all parts are complete; does not wait."""
-        if not all([part.test() for part in self._parts]):
+        if not all(self._each(lambda part: part.test())):
             return False
         self._complete()
         return True
@@ -185,9 +180,32 @@ class Joined(Request[Result]):
         """Takes back the parts that nothing has matched.
 
         Returns:
-            True if that were all of them; else the others complete as usual.
+            True if that were all of them; False if the first one was matched: then it completes as usual.
         """
-        return all([part.cancel() for part in self._parts])
+        if self._finish is None or not self._parts[0].cancel():
+            return False
+        taken_back = all([part.cancel() for part in self._parts[1:]])
+        if taken_back:
+            self._finish = None
+            self._given_up()
+        return taken_back
+
+    def _each(self, call: Callable[[Request[Any]], Any], gives_up: bool = False) -> list[Any]:
+        """Calls it with each part. If one fails for good, or on request in any case, the others are taken back or completed."""
+        results = []
+        for part in self._parts:
+            try:
+                results.append(call(part))
+            except BaseException:
+                if self._finish is not None and (gives_up or part.complete):
+                    self._finish = None
+                    for other in self._parts:
+                        if other is not part and other._cancellable and not other.cancel():
+                            with suppress(QMPIError):
+                                other.wait()
+                    self._given_up()
+                raise
+        return results
 
     @property
     def _awaited(self) -> list[Ticket]:

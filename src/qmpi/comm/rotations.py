@@ -65,8 +65,8 @@ class Rotations(Reductions):
             raise InvalidArgument("pauli_rotation: the ranks disagree on angle, strategy or auxiliary")
         ranks = [rank for rank, row in enumerate(rows) if row[0]]
         if len(ranks) < 2:
-            if self.rank == (ranks or [0])[0]:
-                self._rotate_here(theta, paulis, qubits)
+            if self.rank in ranks:  # a rotation about I alone is a global phase
+                pauli_rotation(theta, paulis, Register(qubits))
             return
         helper = ranks[0] if auxiliary is None or strategy == "in-place" else auxiliary
         if self.rank not in ranks and self.rank != helper:
@@ -79,14 +79,6 @@ class Rotations(Reductions):
         local = _to_parity("".join(letter for letter, _ in letters), tuple(qubit for _, qubit in letters))
         plan.steps = [*local, *middle(theta, share, ranks, helper), *(step.inverse() for step in reversed(local))]
         self._post("pauli_rotation", "pauli_rotation", plan, dict).block()
-
-    def _rotate_here(self, theta: float, paulis: str, qubits: tuple[Qubit, ...]) -> None:
-        if qubits:
-            pauli_rotation(theta, paulis, Register(qubits))
-        else:  # a global phase
-            spare = Register(self._session.core.alloc(1))
-            rz(theta, spare)
-            self._session.core.free(spare)
 
     def _in_place(self, theta: float, share: Places, ranks: list[int], _: int) -> list[Step]:
         position, up, reach = ranks.index(self.rank), list[list[Step]](), 1

@@ -229,12 +229,17 @@ class Transfer:
         if side in (Side.COPY, Side.DESTINATION):  # returns bits, or the state
             ticket = core.send(verb, qubits, peer, context, 0, operation.id)
             obligations.close(operation)
-            return self._request(call, ticket, lambda: None)
+            return self._request(call, ticket, lambda: None, cancellable=False)
         if side is Side.SOURCE:
             core.require_zero(qubits)
         ticket = core.receive(verb, qubits, peer, context, _CORE_ANY_TAG, operation.id)
         # Over in any case: the peer has either done its part or told that it never will.
-        return self._request(call, ticket, lambda: None, ending=lambda: obligations.close(operation) if operation.open else None)
+
+        def ending() -> None:
+            if operation.open:
+                obligations.close(operation)
+
+        return self._request(call, ticket, lambda: None, ending=ending, cancellable=False)
 
     def _operation(self, number: int, side: Side, peer: int | None, tag: int, qubits: tuple[Qubit, ...], site: int) -> Operation:
         """Enters an operation; `peer` is a universe rank."""
@@ -286,6 +291,7 @@ class Transfer:
         finish: Callable[[], Result],
         site: int | None = None,
         ending: Callable[[], None] | None = None,
+        cancellable: bool = True,
     ) -> Request[Result]:
         """Books the ticket when it is finished, then `ending`; `finish` makes the result unless the operation failed."""
         where = call_site() if site is None else site
@@ -297,7 +303,7 @@ class Transfer:
             check(ticket)
             return finish()
 
-        return Request(self._session, ticket, complete, call, where, self._name)
+        return Request(self._session, ticket, complete, call, where, self._name, cancellable=cancellable)
 
     def _nothing(self, result: Result) -> Request[Result]:
         return Request(self._session, None, lambda: result)

@@ -23,6 +23,7 @@ import numpy as np
 from .. import api, errors, gates
 from .._core import Qubit
 from ..comm.communicator import Comm
+from ..comm.persistent import Persistent
 from ..comm.register import Register
 from ..comm.request import Request
 from ..comm.transfer import Sent
@@ -38,7 +39,7 @@ _thread = threading.local()  # .inside: a call is being told
 @functools.cache
 def install() -> None:
     """Wraps every public method of communicators and requests, the gates, and what else acts on handles. Once."""
-    for owner, prefix in ((Comm, "comm"), (Request, "request")):
+    for owner, prefix in ((Comm, "comm"), (Request, "request"), (Persistent, "persistent")):
         for part in owner.__mro__:
             for name, member in list(vars(part).items()):
                 if isinstance(member, FunctionType) and not name.startswith("_"):

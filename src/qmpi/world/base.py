@@ -13,6 +13,7 @@ from ..randomness import choose_seed
 from .settings import Settings
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as a shell has it
+OUTSIDE = "this rank is left out of the communicator (None, COMM_NULL): wrap it only where there is one, `if grid: qmpi.Comm(grid)`"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,7 +32,7 @@ from ..errors import (
     line_of,
     set_rank,
 )
-from .base import INTERRUPTED, Membership, Universe, at_leave, create_arena
+from .base import INTERRUPTED, OUTSIDE, Membership, Universe, at_leave, create_arena
 from .roll_call import present
 from .settings import Settings, contradictions
 
@@ -64,14 +64,16 @@ def join(comm: Any) -> tuple[Universe, Membership]:
         comm: an mpi4py intracommunicator.
 
     Raises:
-        CommunicatorError: not an intracommunicator.
+        CommunicatorError: not an intracommunicator, or COMM_NULL.
         OutsideUniverse: some of its ranks founded a universe without the others.
         FoundingError: the ranks do not share one node, or disagree on version or settings, or the arena cannot be made.
         SecondThread: another thread founded qmpi.
     """
     if _thread not in (None, threading.get_ident()):
         raise SecondThread("a rank is one thread: this call comes from another thread than the one that founded qmpi")
-    if not isinstance(comm, MPI.Intracomm) or comm == MPI.COMM_NULL:
+    if comm is None or (isinstance(comm, MPI.Comm) and comm == MPI.COMM_NULL):
+        raise CommunicatorError(OUTSIDE)
+    if not isinstance(comm, MPI.Intracomm):
         raise CommunicatorError(f"qmpi.Comm wraps an mpi4py intracommunicator, not {comm!r}")
     with nullcontext() if _universe else present(MPI.COMM_WORLD.rank, _world_ranks(comm)):
         own = comm.Dup()

@@ -19,7 +19,7 @@ from typing import Any, TypeVar
 
 from .._core import set_world
 from ..errors import CommunicatorError, InvalidArgument, OutsideUniverse, PeerFailed, set_rank
-from .base import Membership, Universe, create_arena
+from .base import OUTSIDE, Membership, Universe, create_arena
 from .classical import Classical, Hub
 from .settings import Settings
 from .wildcards import UNDEFINED
@@ -106,6 +106,8 @@ def join(comm: Any) -> tuple[Universe, Membership]:
     """Makes the calling rank a member of `comm`. See `door.join`."""
     universe, world = here.universe, here.world
     assert universe is not None and world is not None
+    if comm is None:
+        raise CommunicatorError(OUTSIDE)
     if not isinstance(comm, Classical):
         raise CommunicatorError(f"qmpi.Comm wraps a communicator of the thread world (as qmpi.COMM_WORLD.mpi), not {comm!r}")
     if comm.hub is not world.hub:

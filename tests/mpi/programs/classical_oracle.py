@@ -228,6 +228,55 @@ def perform_barriers(comm: Any, library: Any, call: Call) -> bool:
     return bool(request.Wait())
 
 
+def perform_grid(comm: Any, library: Any, call: Call) -> list[Any] | None:
+    """Every rank's number goes along each dimension; a part of the grid is a grid, and a twin, too."""
+    dims, periods, keep, steps = call.data[comm.rank]
+    grid = comm.Create_cart(dims, periods=periods, reorder=False)
+    if not grid:
+        return None
+    twin, part = grid.Dup(), grid.Sub(keep)
+    ranks = range(twin.size)
+    assert [twin.Get_cart_rank(twin.Get_coords(rank)) for rank in ranks] == list(ranks)
+    assert grid.Get_topo() == twin.topo == (dims, periods, grid.coords) and grid.ndim == grid.dim == grid.Get_dim() == len(dims)
+    shifts = [twin.Shift(k, steps) for k in range(grid.ndim)]
+    got = [twin.sendrecv(grid.rank, dest, source=source) for source, dest in shifts]
+    result = [
+        grid.Get_coords(grid.rank),
+        [[-1 if wildcards.means(rank, wildcards.PROC_NULL) else rank for rank in shift] for shift in shifts],
+        [-1 if rank is None else rank for rank in got],
+        list(part.Get_topo()),
+        part.rank,
+        part.allgather(grid.rank),
+    ]
+    for each in (part, twin, grid):
+        each.Free()
+    return result
+
+
+def perform_groups(comm: Any, library: Any, call: Call) -> list[Any]:
+    def known(rank: Any) -> Any:
+        return None if wildcards.means(rank, wildcards.UNDEFINED) else rank
+
+    def seen(part: Any) -> list[Any]:
+        result = [part.rank, part.allgather(comm.rank)]
+        part.Free()
+        return result
+
+    world = comm.Get_group()
+    first, second = (world.Incl(ranks) for ranks in call.data[comm.rank])
+    made = [make(first, second) for make in (world.Union, world.Intersection, world.Difference)] + [world.Excl(call.data[comm.rank][0])]
+    assert all(group.Get_size() == group.size and group.Get_rank() == group.rank for group in made)
+    assert world.Translate_ranks([library.PROC_NULL], first) == [library.PROC_NULL]
+    part = comm.Create_group(first, tag=3)
+    return [
+        [group.Translate_ranks(group=world) for group in made],
+        [known(group.Get_rank()) for group in (first, second, *made)],
+        [known(rank) for rank in first.Translate_ranks(list(range(first.size)), second)],
+        seen(part) if part else None,
+        seen(comm.Create(first if comm.rank in call.data[comm.rank][0] else made[-1])),
+    ]
+
+
 STEPS: dict[str, Callable[[Any, Any, Call], Any]] = {
     "by source and tag": receive_by_source_and_tag,
     "any tag": receive_any_tag,
@@ -239,6 +288,8 @@ STEPS: dict[str, Callable[[Any, Any, Call], Any]] = {
     "split": perform_split,
     "dup": perform_dup,
     "barriers": perform_barriers,
+    "grid": perform_grid,
+    "groups": perform_groups,
 }
 
 
@@ -247,8 +298,10 @@ if __name__ == "__main__":
 
     world = MPI.COMM_WORLD
     if world.rank == 0:
-        lines = {name: getattr(owner, name).__doc__ for owner in (MPI.Intracomm, MPI.Request) for name in dir(owner)}
-        print(json.dumps({name: line for name, line in lines.items() if not name.startswith("_")}))
+        owners = (MPI.Intracomm, MPI.Cartcomm, MPI.Group, MPI.Request)
+        print(
+            json.dumps({owner.__name__: {name: getattr(owner, name).__doc__ for name in dir(owner) if name[0] != "_"} for owner in owners})
+        )
     for seed in range(int(sys.argv[1])):
         calls = numbered_program(world.size, seed)
         by_mpi4py = world.gather(perform(world, MPI, calls))

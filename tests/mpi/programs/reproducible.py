@@ -2,7 +2,8 @@
 print the same. Started by test_in_both_worlds.py as `reproducible.py COUNT`.
 
 What makes them reproducible: a barrier between any two steps, so measurements of entangled qubits on different ranks are ordered.
-Copies are tampered with before they are undone, so their protocols' random bits show in what is measured later.
+Copies are tampered with before they are undone, so their protocols' random bits show in what is measured later. (Not those of a broadcast:
+its ranks undo it at the same time, which orders nothing.)
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ def run(number: int) -> str:
     rng = np.random.default_rng([1109, number])  # what the program is; its outcomes come from QMPI_SEED
     owner = {name: int(rng.integers(comm.size)) for name in range(3)}
     handle = {name: comm.alloc(1)[0] for name, rank in owner.items() if rank == comm.rank}
+    part = comm.alloc(1)  # of what all ranks do together
+    qmpi.ry(0.3 + comm.rank, part)
     copies: list[tuple[int, int]] = []
     outcomes: list[int] = []
 
@@ -39,7 +42,8 @@ def run(number: int) -> str:
         comm.barrier()
         bound = {name for pair in copies for name in pair}
         name = int(rng.choice(sorted(owner)))
-        dest, action, new = int(rng.integers(comm.size)), str(rng.choice(["copy", "copy", "move", "undo", "undo", "measure"])), 100 + step
+        actions = ["copy", "copy", "move", "undo", "undo", "measure", "broadcast", "reduce", "turn"]
+        dest, action, new = int(rng.integers(comm.size)), str(rng.choice(actions)), 100 + step
         rotate(name)
         if action == "copy" and len(owner) < 8:
             if name in handle:
@@ -70,13 +74,26 @@ def run(number: int) -> str:
             del owner[copy]
         elif action == "measure" and name not in bound:
             measure(name)
+        elif action == "broadcast":
+            own, algorithm = handle.get(name), str(rng.choice(["tree", "cat"]))
+            register = comm.alloc(1) if own is None else qmpi.Register([own])
+            with comm.bcast(register, owner[name], algorithm) as copy:
+                qmpi.cp(0.4 + comm.rank, copy, part)
+            if own is None:
+                comm.free(register)
+        elif action == "reduce":
+            with comm.reduce(part, op=qmpi.PARITY, root=dest) as parity:
+                outcomes.append(comm.mpi.bcast(qmpi.measure(parity[0]) if comm.rank == dest else None, root=dest))
+        elif action == "turn":
+            letters, strategy = rng.choice(list("XYZ"), comm.size), str(rng.choice(["in-place", "out-of-place", "constant-depth"]))
+            comm.pauli_rotation(0.7, str(letters[comm.rank]), part, strategy)
     comm.barrier()
     for name in sorted(owner):  # measuring discharges what is still out
         comm.barrier()
         measure(name)
-    rows = comm.measure(qmpi.Register([handle[name] for name in sorted(handle)]))
+    rows = comm.measure(qmpi.Register([handle[name] for name in sorted(handle)]) + part)
     comm.barrier()
-    mine = qmpi.Register(list(handle.values()))
+    mine = qmpi.Register(list(handle.values())) + part
     qmpi.reset(mine)
     comm.free(mine)
     return "".join(map(str, outcomes)) + " " + " ".join("".join(map(str, row)) for row in rows)

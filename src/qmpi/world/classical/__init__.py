@@ -3,7 +3,8 @@
 It has mpi4py's names, arguments, defaults and results. Knows nothing of qubits, nor of how the threads are started.
 """
 
-from .communicator import Classical, Hub
+from .communicator import Cartesian, Classical, Hub
+from .group import Group
 from .request import Request, Status
 
-__all__ = ["Classical", "Hub", "Request", "Status"]
+__all__ = ["Cartesian", "Classical", "Group", "Hub", "Request", "Status"]

@@ -246,13 +246,13 @@ class Collectives(Messages):
             self._tell(self.rank + 1, through)
         return before, through
 
-    def _tell(self, dest: int, data: Any) -> None:
+    def _tell(self, dest: int, data: Any, tag: int = 0) -> None:
         self._check()
-        self._shared.collectives[dest].deliver(Message(self.rank, 0, data))
+        self._shared.collectives[dest].deliver(Message(self.rank, tag, data))
 
-    def _hear(self, source: int) -> Any:
+    def _hear(self, source: int, tag: int = 0) -> Any:
         self._check()
-        wanted = self._shared.collectives[self.rank].receive(source, 0)
+        wanted = self._shared.collectives[self.rank].receive(source, tag)
         wanted.arrival.wait(self._check, lambda: self._shared.ended([source]))
         return wanted.message.data
 

@@ -1,21 +1,20 @@
-"""Communicators: `Hub` belongs to one run of the thread world, `Classical` is one rank's side of a communicator, `Cartesian` of a grid."""
+"""Communicators: `Hub` belongs to one run of the thread world, `Classical` is one rank's side of a communicator, `Cartesian` of one whose
+ranks form a grid."""
 
 from __future__ import annotations
 
 import operator
-from collections import Counter
 from collections.abc import Callable, Sequence
 from itertools import count
-from math import prod
-from threading import Lock
 from typing import Any, NoReturn
 
-from ...errors import InvalidArgument, PeerFailed, RankOutOfRange
+from ...errors import InvalidArgument, PeerFailed
 from ..wildcards import PROC_NULL, UNDEFINED, means
 from .collectives import Collectives
 from .context import Context
-from .group import Group
+from .group import Group, members_of
 from .messages import integer
+from .topology import Grid
 
 
 class Hub:
@@ -26,8 +25,6 @@ class Hub:
         self._numbers = count()
         self._make_error: Callable[[], BaseException] | None = None
         self._gone: set[int] = set()
-        self._lock = Lock()
-        self._agreed: dict[object, Context] = {}
         world = self.context(tuple(range(size)))
         self._world = [Classical(self, world, rank) for rank in range(size)]
 
@@ -53,13 +50,6 @@ class Hub:
         """A new one, for ranks with these numbers in the world."""
         return Context(next(self._numbers), members, self.check, self._gone)
 
-    def agreed(self, key: object, members: tuple[int, ...]) -> Context:
-        """The one context that all ranks mean by a key."""
-        with self._lock:
-            if key not in self._agreed:
-                self._agreed[key] = self.context(members)
-            return self._agreed[key]
-
 
 class Classical(Collectives):
     """One rank's side of a communicator, with the interface of mpi4py's.
@@ -72,13 +62,11 @@ class Classical(Collectives):
         """Of the given rank in the given context."""
         super().__init__(shared, rank)
         self.hub = hub
-        self._created: Counter[object] = Counter()  # by members and tag
 
     def Dup(self, info: Any = None) -> Classical:
         """A communicator of the same ranks with messages of its own. **Collective.** `info` is ignored."""
         self._check()
-        shared = self._down(self.hub.context(self.members) if self.rank == 0 else None, 0)
-        return Classical(self.hub, shared, self.rank)
+        return self._twin(self._down(self.hub.context(self.members) if self.rank == 0 else None, 0))
 
     def Split(self, color: Any = 0, key: Any = 0) -> Classical | None:
         """A communicator of the ranks with this color, in the order of their keys, then of their ranks. **Collective.**
@@ -105,22 +93,29 @@ class Classical(Collectives):
         """This communicator's ranks."""
         return Group(self.members, self.members[self.rank])
 
+    def Create(self, group: Group) -> Classical | None:
+        """A communicator of a group's ranks; None for others. **Collective.** Ranks may give groups that have no rank in common."""
+        self._numbers_of(group)
+        return self.Split(None) if group.rank is UNDEFINED else self.Split(group.members[0], group.rank)
+
     def Create_group(self, group: Group, tag: int = 0) -> Classical | None:
-        """A communicator of a group's ranks. **Collective** over these; None for others."""
+        """A communicator of a group's ranks; None for others. **Collective** over the group only.
+
+        Args:
+            group: some of this communicator's ranks, the same for all of them.
+            tag: tells apart communicators that are being created at once.
+        """
         self._check()
-        if set(group.members) - set(self.members):
-            raise InvalidArgument("the group has ranks that the communicator has not")
+        numbers, channel = self._numbers_of(group), self._tag(tag) + 1  # 0 is that of the collective calls
         if group.rank is UNDEFINED:
             return None
-        key = (self.context, group.members, integer(tag))
-        self._created[key] += 1
-        return Classical(self.hub, self.hub.agreed((*key, self._created[key]), group.members), group.rank)
-
-    def Create(self, group: Group) -> Classical | None:
-        """A communicator of a group's ranks; None for others. **Collective** over this communicator."""
-        if set(group.members) - set(self.members):
-            raise InvalidArgument("the group has ranks that the communicator has not")
-        return self.Split(UNDEFINED if group.rank is UNDEFINED else 0, 0 if group.rank is UNDEFINED else group.rank)
+        if group.rank == 0:
+            shared = self.hub.context(group.members)
+            for number in numbers[1:]:
+                self._tell(number, shared, channel)
+        else:
+            shared = self._hear(numbers[0], channel)
+        return Classical(self.hub, shared, group.rank)
 
     def Create_cart(self, dims: Sequence[int], periods: Sequence[bool] | None = None, reorder: bool = False) -> Cartesian | None:
         """A communicator whose ranks form a grid, in row-major order. **Collective.**
@@ -131,14 +126,11 @@ class Classical(Collectives):
             reorder: ignored: ranks keep their order.
 
         Returns:
-            The communicator; None for ranks that the grid has no place for.
+            The communicator; None for ranks for which the grid has no place.
         """
-        shape = tuple(integer(count) for count in ([dims] if isinstance(dims, int) else dims))
-        closed = (False,) * len(shape) if periods is None else tuple(bool(period) for period in periods)
-        if len(closed) != len(shape) or any(count < 1 for count in shape) or prod(shape) > self.size:
-            raise InvalidArgument(f"a grid of {shape} with periods {closed} does not fit {self.size} rank(s)")
-        place = self._split(0 if self.rank < prod(shape) else UNDEFINED, self.rank)
-        return None if place is None else Cartesian(self.hub, *place, shape, closed)
+        grid = Grid.within(self.size, dims, periods)
+        place = self._split(0 if self.rank < grid.size else None, self.rank)
+        return None if place is None else Cartesian(self.hub, *place, grid)
 
     def Free(self) -> None:
         """Ends this rank's use of the communicator; waits for nobody."""
@@ -148,6 +140,16 @@ class Classical(Collectives):
         """Ends the run: this rank raises SystemExit, all others raise PeerFailed as soon as they communicate."""
         self.hub.end(lambda: PeerFailed(f"rank {self.members[self.rank]} has called Abort({errorcode})"))
         raise SystemExit(errorcode)
+
+    def _twin(self, shared: Context) -> Classical:
+        return Classical(self.hub, shared, self.rank)
+
+    def _numbers_of(self, group: Group) -> list[int]:
+        """What a group's ranks are called here."""
+        numbers = {member: number for number, member in enumerate(self.members)}
+        if not numbers.keys() >= set(members_of(group)):
+            raise InvalidArgument("the group has ranks that the communicator has not")
+        return [numbers[member] for member in group.members]
 
     def _places(self, rows: list[tuple[int | None, int]]) -> list[tuple[Context, int] | None]:
         """For each rank its new context and its number there, from all ranks' colors and keys."""
@@ -168,70 +170,67 @@ class Classical(Collectives):
 
 
 class Cartesian(Classical):
-    """One rank's side of a communicator whose ranks form a grid.
+    """One rank's side of a communicator whose ranks form a grid."""
 
-    Attributes:
-        dims: ranks along each dimension.
-        periods: which dimensions close to rings.
-        coords: this rank's place in each.
-        ndim: the number of dimensions.
-    """
-
-    def __init__(self, hub: Hub, shared: Context, rank: int, dims: tuple[int, ...], periods: tuple[bool, ...]) -> None:
+    def __init__(self, hub: Hub, shared: Context, rank: int, grid: Grid) -> None:
         """Of the given rank in the given context."""
         super().__init__(hub, shared, rank)
-        self.dims, self.periods, self.ndim = list(dims), list(periods), len(dims)
-        self.coords = self.Get_coords(rank)
+        self._grid = grid
+
+    @property
+    def ndim(self) -> int:
+        """The number of dimensions."""
+        return len(self._grid.dims)
+
+    @property
+    def dims(self) -> list[int]:
+        """Ranks along each dimension; yours to write."""
+        return list(self._grid.dims)
+
+    @property
+    def periods(self) -> list[int]:
+        """1 for each dimension that closes to a ring, 0 for others; yours to write."""
+        return list(self._grid.periods)
+
+    @property
+    def coords(self) -> list[int]:
+        """Where this rank is; yours to write."""
+        return self._grid.coords(self.rank)
+
+    @property
+    def topo(self) -> tuple[list[int], list[int], list[int]]:
+        """`dims`, `periods` and `coords`."""
+        return self.dims, self.periods, self.coords
+
+    dim = ndim
 
     def Get_dim(self) -> int:
         """The number of dimensions."""
         return self.ndim
 
-    def Get_topo(self) -> tuple[list[int], list[bool], list[int]]:
-        """Sizes, periods and this rank's coordinates."""
-        return self.dims, self.periods, self.coords
+    def Get_topo(self) -> tuple[list[int], list[int], list[int]]:
+        """`dims`, `periods` and `coords`."""
+        return self.topo
 
     def Get_coords(self, rank: int) -> list[int]:
-        """A rank's coordinates, row-major."""
-        left = integer(rank)
-        if not 0 <= left < self.size:
-            raise RankOutOfRange(f"rank {rank!r} is not one of 0 … {self.size - 1}")
-        coords = []
-        for count_ in reversed(self.dims):
-            left, place = divmod(left, count_)
-            coords.append(place)
-        return coords[::-1]
+        """Where a rank is."""
+        return self._grid.coords(rank)
 
     def Get_cart_rank(self, coords: Sequence[int]) -> int:
-        """The rank at these coordinates, taken round where the dimension is periodic."""
-        if len(coords) != self.ndim:
-            raise InvalidArgument(f"the grid has {self.ndim} dimension(s), not {len(coords)}")
-        rank = 0
-        for place, count_, closed in zip(map(integer, coords), self.dims, self.periods, strict=True):
-            if not closed and not 0 <= place < count_:
-                raise RankOutOfRange(f"coordinates {list(coords)!r} lie outside of the grid {self.dims}")
-            rank = rank * count_ + place % count_
-        return rank
+        """Who is there; along a ring, coordinates go round and round."""
+        return self._grid.rank(coords)
 
     def Shift(self, direction: int, disp: int) -> tuple[Any, Any]:
-        """The ranks so far back and ahead along a dimension, PROC_NULL beyond the border: source and destination of a shift."""
-        if not 0 <= integer(direction) < self.ndim:
-            raise InvalidArgument(f"direction {direction!r} is not one of 0 … {self.ndim - 1}")
-        return self._neighbour(direction, -integer(disp)), self._neighbour(direction, integer(disp))
+        """Whom this rank receives from, and whom it sends to, if all send so many steps ahead; PROC_NULL beyond an open border."""
+        source, dest = (PROC_NULL if rank is None else rank for rank in self._grid.neighbours(self.rank, direction, disp))
+        return source, dest
 
     def Sub(self, remain_dims: Sequence[bool]) -> Cartesian:
         """The grid of the ranks that differ from this one in these dimensions only. **Collective.**"""
-        if len(remain_dims) != self.ndim:
-            raise InvalidArgument(f"the grid has {self.ndim} dimension(s), not {len(remain_dims)}")
-        dropped = [place if not keep else 0 for place, keep in zip(self.coords, remain_dims, strict=True)]
-        place = self._split(self.Get_cart_rank(dropped), self.rank)
+        first, grid = self._grid.part(self.rank, remain_dims)
+        place = self._split(first, self.rank)
         assert place is not None
-        kept = [k for k, keep in enumerate(remain_dims) if keep]
-        return Cartesian(self.hub, *place, tuple(self.dims[k] for k in kept), tuple(self.periods[k] for k in kept))
+        return Cartesian(self.hub, *place, grid)
 
-    def _neighbour(self, direction: int, steps: int) -> Any:
-        there = list(self.coords)
-        there[direction] += steps
-        if not self.periods[direction] and not 0 <= there[direction] < self.dims[direction]:
-            return PROC_NULL
-        return self.Get_cart_rank(there)
+    def _twin(self, shared: Context) -> Cartesian:
+        return Cartesian(self.hub, shared, self.rank, self._grid)

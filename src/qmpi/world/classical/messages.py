@@ -11,7 +11,7 @@ import pickle
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ...errors import Closed, RankOutOfRange, TagOutOfRange
+from ...errors import Closed, InvalidArgument, RankOutOfRange, TagOutOfRange
 from ..wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, means
 from .buffers import fill_front, flat, writable
 from .context import Context
@@ -32,6 +32,21 @@ def integer(value: Any) -> int:
         return operator.index(value)
     except TypeError:
         return -1
+
+
+def integers(values: Any, count: int | None = None) -> tuple[int, ...]:
+    """A row of integers, of so many if that is given.
+
+    Raises:
+        InvalidArgument: it is none.
+    """
+    try:
+        row = tuple(map(operator.index, values))
+    except TypeError:
+        raise InvalidArgument(f"expecting a row of integers, not {values!r}") from None
+    if count not in (None, len(row)):
+        raise InvalidArgument(f"expecting {count} integers, not {values!r}")
+    return row
 
 
 class Messages:
