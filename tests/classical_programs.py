@@ -6,6 +6,7 @@ import operator
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial, reduce
+from math import prod
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ class Call:
     """One collective step of a program.
 
     Attributes:
-        name: mpi4py's name of the call, or one of the steps that `messages` and `groups` draw.
+        name: mpi4py's name of the call, or one of the steps that `messages`, `parts` and `topologies` draw.
         data: what each rank brings.
         root: of calls that have one.
         op: name of the operator, or of a key of FUNCTIONS for objects; None for the default.
@@ -56,7 +57,7 @@ def numbered_program(size: int, number: int) -> list[Call]:
     """A program for so many ranks; the same wherever it is drawn."""
     rng = np.random.default_rng([size, number])
     makers = [partial(objects, rng, size)] * 4 + [partial(buffers, rng, size)] * 4
-    makers += [partial(messages, rng, size)] * 2 + [partial(groups, rng, size)]
+    makers += [partial(messages, rng, size)] * 2 + [partial(parts, rng, size), partial(topologies, rng, size)]
     return [makers[rng.integers(len(makers))]() for _ in range(CALLS_PER_PROGRAM)]
 
 
@@ -93,10 +94,21 @@ def messages(rng: np.random.Generator, size: int) -> Call:
     return Call(name, [(sent, int(rng.integers(1 << 30))) for _ in range(size)])
 
 
-def groups(rng: np.random.Generator, size: int) -> Call:
+def parts(rng: np.random.Generator, size: int) -> Call:
     """Every rank brings a color (None for UNDEFINED) and a key."""
     name = str(rng.choice(["split", "dup", "barriers"]))
     return Call(name, [([None, 0, 3][rng.integers(3)], int(rng.integers(-3, 3))) for _ in range(size)])
+
+
+def topologies(rng: np.random.Generator, size: int) -> Call:
+    """Every rank brings the same grid (dims, periods, dimensions to keep, steps of a shift), or the same two lists of ranks."""
+    if rng.integers(2):
+        return Call("groups", [tuple(rng.permutation(size)[: rng.integers(size + 1)].tolist() for _ in range(2))] * size)
+    dims: list[int] = []
+    for _ in range(rng.integers(4)):
+        dims.append(int(rng.integers(1, size // prod(dims) + 1)))
+    periods, keep = rng.integers(2, size=(2, len(dims))).tolist()
+    return Call("grid", [(dims, periods, keep, int(rng.integers(-2, 3)))] * size)
 
 
 # --- what the calls must return, for each rank ----------------------------------------------------------------------------------------
@@ -174,6 +186,37 @@ def split(call: Call, rank: int) -> list[Any] | None:
     return [ranks.index(rank), len(ranks), ranks]
 
 
+def grid(call: Call, rank: int) -> list[Any] | None:
+    dims, periods, keep, steps = call.data[rank]
+    cells = list(np.ndindex(*dims))
+    if rank >= len(cells):
+        return None
+    here = cells[rank]
+
+    def at(k: int, place: int) -> int:
+        inside = periods[k] or 0 <= place < dims[k]
+        return cells.index((*here[:k], place % dims[k], *here[k + 1 :])) if inside else -1
+
+    def kept(row: Any) -> list[int]:
+        return [value for value, keeps in zip(row, keep, strict=True) if keeps]
+
+    shifts = [[at(k, place - steps), at(k, place + steps)] for k, place in enumerate(here)]
+    mates = [other for other, cell in enumerate(cells) if all(keep[k] or cell[k] == place for k, place in enumerate(here))]
+    return [list(here), shifts, [source for source, _ in shifts], [kept(dims), kept(periods), kept(here)], mates.index(rank), mates]
+
+
+def groups(call: Call, rank: int) -> list[Any]:
+    first, second = call.data[rank]
+    union = [*first, *(other for other in second if other not in first)]
+    both, less = [other for other in first if other in second], [other for other in first if other not in second]
+    rest = [other for other in range(len(call.data)) if other not in first]
+    places = [group.index(rank) if rank in group else None for group in (first, second, union, both, less, rest)]
+    translated = [second.index(other) if other in second else None for other in first]
+    created = [first.index(rank), list(first)] if rank in first else None
+    side = first if rank in first else rest
+    return [[union, both, less, rest], places, translated, created, [side.index(rank), list(side)]]
+
+
 STEPS_EXPECTED: dict[str, Callable[[Call, int], Any]] = {
     "by source and tag": by_source,
     "any tag": by_source,
@@ -185,4 +228,6 @@ STEPS_EXPECTED: dict[str, Callable[[Call, int], Any]] = {
     "split": split,
     "dup": lambda call, rank: ["twin", "first"],
     "barriers": lambda call, rank: True,
+    "grid": grid,
+    "groups": groups,
 }

@@ -14,14 +14,17 @@ import click
 import pytest
 
 import qmpi
-from qmpi.comm.transfer import Sent
+from qmpi.comm.persistent import Persistent
+from qmpi.comm.transfer import Message, Sent
 from qmpi.runtime.ledger import Charges, Ledger, Total
 from qmpi.runtime.obligations import Operation
 from tests.docs.docstrings import ORDER, entries, parameters, sections, summary, text, twin
 
 SOURCE = Path(qmpi.__file__).parent
 NAMES = {name: getattr(qmpi, name) for name in qmpi.__all__} | {f"gates.{name}": getattr(qmpi.gates, name) for name in qmpi.gates.__all__}
-CLASSES = {kind.__name__: kind for kind in [*NAMES.values(), Sent, Ledger, Charges, Total, Operation] if inspect.isclass(kind)}
+CLASSES = {
+    kind.__name__: kind for kind in [*NAMES.values(), Sent, Message, Persistent, Ledger, Charges, Total, Operation] if inspect.isclass(kind)
+}
 ERRORS = {name: kind for name, kind in vars(qmpi.errors).items() if inspect.isclass(kind) and issubclass(kind, Exception)}
 CONSTRUCTED = ("Comm", "Register")  # by programs; what else there is, calls return
 

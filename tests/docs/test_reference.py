@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from types import ModuleType
 
 import pytest
 
@@ -15,17 +16,15 @@ REFERENCE = "\n".join(page.read_text() for page in sorted((DOCS / "reference").g
 GENERATED = {*qmpi.gates.__all__, *vars(qmpi.errors)}  # by automodule and by error-tree
 
 
-def of_standard() -> set[str]:
-    """The methods that `standard-calls` writes, of the families that the pages ask for."""
+def extension() -> ModuleType:
     sys.path.insert(0, str(DOCS / "_extensions"))
     import standard_table
 
-    families = re.findall(r"^\.\. standard-calls:: (.+)$", REFERENCE, re.M)
-    assert sorted(families) == sorted(standard_table.FAMILIES)
-    return standard_table.methods()
+    return standard_table
 
 
-OF_STANDARD = of_standard()
+STANDARD = extension()
+OF_STANDARD = STANDARD.methods()
 
 
 def has_entry(name: str) -> bool:
@@ -40,6 +39,34 @@ def test_every_public_name_has_an_entry(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(name for name in {**FUNCTIONS, **PROPERTIES} if re.fullmatch(r"Comm\.[a-z]\w*", name)))
 def test_every_method_of_a_communicator_has_an_entry(name: str) -> None:
     assert has_entry(f"qmpi.{name}")
+
+
+def test_the_page_of_the_standard_has_every_family_under_its_title() -> None:
+    assert ".. standard-table::" in REFERENCE
+    sections = re.findall(r"^## (.+)\n\n```{eval-rst}\n\.\. standard-calls:: (.+)$", REFERENCE, re.M)
+    assert sections == [(STANDARD.TITLES[family], family) for family in STANDARD.FAMILIES]
+
+
+def test_no_method_stands_in_two_families() -> None:
+    named = [call for names in STANDARD.FAMILIES.values() for name in names for call in STANDARD.calls(name)]
+    assert len(named) == len(set(named)) == len(OF_STANDARD)
+
+
+@pytest.mark.parametrize("name", sorted(name for names in STANDARD.FAMILIES.values() for name in names))
+def test_a_row_of_the_table_says_what_the_call_does_and_costs(name: str) -> None:
+    call, _, what, cost, _ = STANDARD.cells(name)
+    assert f"<qmpi.Comm.{name}>" in call and what.endswith(".")
+    assert "EPR pair" in cost and "bit" in cost and cost.endswith(".")
+
+
+def test_a_row_names_the_programs_that_use_the_call() -> None:
+    *_, used = STANDARD.cells("scatter_move")
+    assert used.startswith("``scatter_rotate_gather.py``")
+    assert "howto/rotations" in STANDARD.cells("pauli_rotation")[-1]
+
+
+def test_what_is_called_on_the_classical_communicator_uses_no_operation() -> None:
+    assert STANDARD.called("comm.mpi.gather(1)\ncomm.send(q, dest=1)\nlist.sort(comm.rank)") == {"send"}
 
 
 def test_gates_and_errors_are_generated() -> None:

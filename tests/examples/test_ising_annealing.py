@@ -48,9 +48,9 @@ def dense_annealing(spins: int, steps: int) -> np.ndarray:
     return psi
 
 
-def state(ranks: int, spins_per_rank: int, steps: int, mode: str, folder: Path) -> np.ndarray:
+def state(ranks: int, spins_per_rank: int, steps: int, mode: str, folder: Path, example: str = "ising_annealing") -> np.ndarray:
     file = folder / "state.npy"
-    result = launch(ranks, [STATE, str(spins_per_rank), str(steps), str(file)], {"QMPI_MODE": mode})
+    result = launch(ranks, [STATE, example, str(spins_per_rank), str(steps), str(file)], {"QMPI_MODE": mode})
     assert result.code == 0, result.tail()
     return np.load(file)
 
@@ -102,6 +102,14 @@ def test_the_state_equals_a_dense_calculation(ranks: int, spins_per_rank: int, s
     expected = dense_annealing(ranks * spins_per_rank, steps)
     assert abs(np.linalg.norm(psi) - 1) < 1e-12
     assert abs(np.vdot(expected, psi)) ** 2 > 1 - 1e-12
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize(("ranks", "spins_per_rank", "steps"), [(2, 3, 100), (3, 2, 30), (4, 2, 7)])
+def test_over_pairs_shared_beforehand_the_state_is_the_same(ranks: int, spins_per_rank: int, steps: int, mode: str, tmp_path: Path) -> None:
+    psi = state(ranks, spins_per_rank, steps, mode, tmp_path, "ising_annealing_persistent")
+    assert abs(np.linalg.norm(psi) - 1) < 1e-12
+    assert abs(np.vdot(dense_annealing(ranks * spins_per_rank, steps), psi)) ** 2 > 1 - 1e-12
 
 
 @pytest.mark.parametrize(("ranks", "probability"), [(2, 0.499989), (3, 0.499968), (4, 0.499784), (5, 0.498177)])

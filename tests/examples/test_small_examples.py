@@ -75,7 +75,7 @@ def test_an_unknown_argument_is_refused_in_one_line(name: str) -> None:
     assert own == [f"{name}: unrecognized arguments: --typo (--help explains)"], result.tail()
 
 
-@pytest.mark.parametrize("name", ["first_pair", "teleport_ring", "remote_cnot"])
+@pytest.mark.parametrize("name", ["first_pair", "teleport_ring", "remote_cnot", "phase_estimation", "ising_annealing_persistent"])
 def test_too_few_ranks_are_refused_with_the_right_command(name: str) -> None:
     result = launch(1, [f"examples/{name}.py"])
     assert result.code == 2, result.tail()

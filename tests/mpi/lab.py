@@ -60,6 +60,20 @@ class Lab:
             self.oracle.fan_out(original, copy, 0)
         self.bring(rank, copies, register)
 
+    def bring_moved(self, sources: Sequence[str], targets: Sequence[str], rank: int, register: qmpi.Register | None) -> None:
+        """Enters a state that `rank` has received, in the oracle too; the sources are left in |0⟩."""
+        for source, target in zip(sources, targets, strict=True):
+            self.oracle.teleport(source, target, 0, 0)
+        self.bring(rank, targets, register)
+
+    def back_to(self, before: Oracle, *gone: str) -> None:
+        """What has been done since was undone: these qubits are in |0⟩ again, and are freed. Collective."""
+        for name in gone:
+            if self.owner.pop(name) == self.comm.rank:
+                self.comm.free(self.handle.pop(name))
+        self.oracle = before
+        self.check()
+
     def register(self, *names: str) -> qmpi.Register:
         """This rank's qubits of these names, which it must own."""
         return qmpi.Register([self.handle[name] for name in names])

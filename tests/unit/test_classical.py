@@ -19,7 +19,7 @@ from mpi4py import MPI
 
 import qmpi
 from qmpi.errors import MessageError
-from qmpi.world.classical import Classical, Hub, Request, Status
+from qmpi.world.classical import Cartesian, Classical, Group, Hub, Request, Status
 from qmpi.world.classical.mailbox import ANY, Event, Mailbox, Message
 from tests.classical_programs import Call, expected, numbered_program
 from tests.mpi.launch import launch
@@ -84,11 +84,12 @@ def test_names_arguments_and_defaults_are_mpi4py_s(oracle: list[dict[str, Any]])
         return {each.arg: default for each, default in zip(arguments.args, defaults, strict=True) if each.arg not in ("self", "cls")}
 
     checked = 0
-    for owner in (Classical, Request):
+    for owner, model in ((Classical, "Intracomm"), (Cartesian, "Cartcomm"), (Group, "Group"), (Request, "Request")):
         for name, method in inspect.getmembers(owner, callable):
             if not name.startswith("_") and name != "block":
-                assert ours(method) == theirs(oracle[0][name].splitlines()[0]), name
+                assert ours(method) == theirs(oracle[0][model][name].splitlines()[0]), name
                 checked += 1
+    assert {name for name in vars(Cartesian) if not name.startswith("_")} <= oracle[0]["Cartcomm"].keys()
     assert checked > 50
 
 
@@ -103,8 +104,9 @@ def test_a_thousand_ranks_get_through_every_kind_of_call() -> None:
     def work(comm: Classical) -> list[Any]:
         up, down = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
         comm.barrier()
-        part = comm.Split(comm.rank % 3, -comm.rank)
-        assert part is not None
+        part, grid = comm.Split(comm.rank % 3, -comm.rank), comm.Create_cart([MANY // 8, 8], [False, True])
+        even = comm.Create_group(comm.Get_group().Incl(range(0, MANY, 2)))
+        assert part is not None and grid is not None
         return [
             comm.sendrecv(comm.rank, up, source=down),
             comm.allreduce(comm.rank),
@@ -114,12 +116,15 @@ def test_a_thousand_ranks_get_through_every_kind_of_call() -> None:
             sum(comm.gather(comm.rank) or []),
             comm.scatter(range(comm.size) if comm.rank == 0 else None),
             part.rank,
+            grid.sendrecv(comm.rank, grid.Shift(0, 1)[1], source=grid.Shift(0, 1)[0]),
+            even and even.allreduce(1),
         ]
 
     total = sum(range(MANY))
     for rank, result in enumerate(on_threads(MANY, work)):
         in_part = len(range(rank % 3, MANY, 3)) - 1 - rank // 3
-        assert result == [(rank - 1) % MANY, total, 7, rank + 1, MANY, total if rank == 0 else 0, rank, in_part]
+        more = [rank - 8 if rank >= 8 else None, MANY // 2 if rank % 2 == 0 else None]
+        assert result == [(rank - 1) % MANY, total, 7, rank + 1, MANY, total if rank == 0 else 0, rank, in_part, *more]
 
 
 # --- matching --------------------------------------------------------------------------------------------------------------------------
@@ -328,3 +333,47 @@ def test_split_gives_world_ranks_of_members_and_a_context_per_part() -> None:
     assert first[:3] == ((3, 1), (1, 3), 0) and third[:3] == ((3, 1), (1, 3), 1) and second is None
     assert zeroth[3:] == fourth[3:] and first[3:] == third[3:]
     assert {*zeroth[3:], *first[3:]} == {1, 2, 3, 4}
+
+
+# --- groups and grids -----------------------------------------------------------------------------------------------------------------
+
+
+def test_what_a_grid_tells_is_the_program_s_to_write() -> None:
+    grid = Hub(1).world(0).Create_cart([1, 1], [True, False])
+    assert grid is not None
+    for row in (grid.coords, grid.dims, grid.periods, *grid.topo, grid.Get_coords(0)):
+        row[:] = [7, 7]
+    assert grid.topo == ([1, 1], [1, 0], [0, 0]) and grid.Shift(0, 1) == (0, 0)
+
+
+def test_one_truth_value_stands_for_all_periods() -> None:
+    world = Hub(1).world(0)
+    for periods, told in ((None, [0, 0]), (False, [0, 0]), (True, [1, 1]), ((2, 0), [1, 0])):
+        grid = world.Create_cart((1, np.int64(1)), periods)
+        assert grid is not None and grid.periods == told
+
+
+def test_groups_of_communicators_translate_through_the_world() -> None:
+    def work(comm: Classical) -> Any:
+        part = comm.Split(comm.rank % 2, -comm.rank)
+        assert part is not None
+        group = part.Get_group()
+        ranks = group.Translate_ranks(group=comm.Get_group())
+        assert group.Translate_ranks() == ranks == [part.members[rank] for rank in range(part.size)]
+        assert comm.Get_group().Translate_ranks([comm.rank, comm.rank, MPI.PROC_NULL], group) == [part.rank, part.rank, MPI.PROC_NULL]
+        return repr(group)
+
+    assert on_threads(5, work)[:2] == ["<group of world ranks 4, 2, 0>", "<group of world ranks 3, 1>"]
+
+
+def test_communicators_that_are_created_at_once_are_told_apart_by_their_tags() -> None:
+    def work(comm: Classical) -> Any:
+        both = comm.Get_group()
+        first = comm.irecv(source=1 - comm.rank)
+        parts = {tag: comm.Create_group(both, tag) for tag in ((1, 2) if comm.rank == 0 else (2, 1))}
+        comm.send("comm", 1 - comm.rank)
+        for tag, part in parts.items():
+            part.send(tag, 1 - comm.rank)
+        return [parts[1].recv(), parts[2].recv(), first.wait()]
+
+    assert on_threads(2, work) == [[1, 2, "comm"]] * 2

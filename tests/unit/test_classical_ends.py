@@ -15,7 +15,7 @@ import pytest
 import qmpi
 from qmpi.errors import Closed, InvalidArgument, MessageError, PeerFailed, RankOutOfRange, TagOutOfRange
 from qmpi.world import wildcards
-from qmpi.world.classical import Classical, Hub, Request
+from qmpi.world.classical import Classical, Group, Hub, Request
 from qmpi.world.classical.mailbox import Event
 from tests.mpi.programs.classical_oracle import on_threads
 
@@ -57,6 +57,9 @@ WAITS: dict[str, Callable[[Classical], Any]] = {
     "Allreduce": lambda comm: comm.Allreduce(np.zeros(1), np.zeros(1)),
     "Dup": lambda comm: comm.Dup(),
     "Split": lambda comm: comm.Split(0),
+    "Create": lambda comm: comm.Create(comm.Get_group()),
+    "Create_group": lambda comm: comm.Create_group(comm.Get_group()),
+    "Create_cart": lambda comm: comm.Create_cart([1]),
 }
 
 
@@ -159,6 +162,31 @@ def test_abort_ends_the_run(pair: tuple[Classical, Classical]) -> None:
         (lambda comm: comm.scatter([1, 2]), InvalidArgument, "expecting 1 items, one for each rank, got 2"),
         (lambda comm: comm.alltoall([]), InvalidArgument, "expecting 1 items, one for each rank, got 0"),
         (lambda comm: comm.Split(-5), InvalidArgument, "color -5 is not an integer from 0 on"),
+        (lambda comm: comm.Create_cart([2]), InvalidArgument, r"dims \[2\] make no grid of 1 … 1 ranks"),
+        (lambda comm: comm.Create_cart([1, 0]), InvalidArgument, r"dims \[1, 0\] make no grid"),
+        (lambda comm: comm.Create_cart([-1, -1]), InvalidArgument, r"dims \[-1, -1\] make no grid"),
+        (lambda comm: comm.Create_cart(1), InvalidArgument, "expecting a row of integers, not 1"),
+        (lambda comm: comm.Create_cart([1.0]), InvalidArgument, r"expecting a row of integers, not \[1.0\]"),
+        (lambda comm: comm.Create_cart("1"), InvalidArgument, "expecting a row of integers, not '1'"),
+        (lambda comm: comm.Create_cart([1], [True, False]), InvalidArgument, r"expecting 1 integers, not \[True, False\]"),
+        (lambda comm: comm.Create_cart([1], 1), InvalidArgument, "expecting a row of integers, not 1"),
+        (lambda comm: comm.Create_cart([1]).Shift(1, 1), InvalidArgument, "direction 1 is not one of the 1 dimensions"),
+        (lambda comm: comm.Create_cart([1]).Shift(-1, 1), InvalidArgument, "direction -1 is not"),
+        (lambda comm: comm.Create_cart([1]).Shift(0, "x"), InvalidArgument, r"expecting a row of integers, not \['x'\]"),
+        (lambda comm: comm.Create_cart([1]).Get_coords(1), RankOutOfRange, "rank 1 is not one of 0 … 0"),
+        (lambda comm: comm.Create_cart([1]).Get_coords(qmpi.PROC_NULL), RankOutOfRange, "rank qmpi.PROC_NULL is not"),
+        (lambda comm: comm.Create_cart([1]).Get_cart_rank([1]), RankOutOfRange, r"coordinates \[1\] lie outside of the grid \[1\]"),
+        (lambda comm: comm.Create_cart([1]).Get_cart_rank([0, 0]), InvalidArgument, r"expecting 1 integers, not \[0, 0\]"),
+        (lambda comm: comm.Create_cart([1]).Sub([]), InvalidArgument, r"expecting 1 integers, not \[\]"),
+        (lambda comm: comm.Get_group().Incl([1]), RankOutOfRange, r"ranks \[1\] are not all of 0 … 0, which the group has"),
+        (lambda comm: comm.Get_group().Excl([-1]), RankOutOfRange, r"ranks \[-1\] are not"),
+        (lambda comm: comm.Get_group().Incl([0, 0]), InvalidArgument, r"ranks \[0, 0\] of a group must be different"),
+        (lambda comm: comm.Get_group().Incl(0), InvalidArgument, "expecting a row of integers, not 0"),
+        (lambda comm: comm.Get_group().Translate_ranks([1]), RankOutOfRange, r"ranks \[1\] are not"),
+        (lambda comm: Group.Union(comm.Get_group(), [0]), InvalidArgument, r"expecting a group of the thread world .*, not \[0\]"),
+        (lambda comm: comm.Create(None), InvalidArgument, "expecting a group of the thread world .*, not None"),
+        (lambda comm: comm.Create_group(Group([0, 1], 0)), InvalidArgument, "the group has ranks that the communicator has not"),
+        (lambda comm: comm.Create_group(comm.Get_group(), -1), TagOutOfRange, "tag -1 is not"),
         (lambda comm: comm.Send("text", 0), InvalidArgument, "take an array, not str; lower-case ones take any object"),
         (lambda comm: comm.Send(None, 0), InvalidArgument, "take an array, not NoneType"),
         (lambda comm: comm.Send(np.zeros((3, 3))[:, 1], 0), InvalidArgument, "not contiguous"),

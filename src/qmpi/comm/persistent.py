@@ -142,6 +142,7 @@ class Persistent(Generic[Result]):
         self._channel = channel() if callable(channel) else channel
         self._shared: set[int] | None = None  # peers whose pairs are there; not known before all have answered
         self._open = True
+        self._failed = False
         try:
             self._greeting: Request[None] = self._greet()
         except BaseException:
@@ -203,14 +204,17 @@ class Persistent(Generic[Result]):
             The request to wait for. It is complete once the partners have started theirs.
 
         Raises:
-            InvalidArgument: it has been started and not been waited for, or has been freed.
+            InvalidArgument: it has been started and not been waited for, has been freed, or an earlier start has failed.
+            MismatchedCollective: a partner's request has another number of qubits.
             NotZero, OutstandingCopies, FrozenQubit: as the operation that is not persistent.
         """
         if not self._open:
             raise InvalidArgument("the persistent request has been freed")
         if self._active is not None and not self._active.complete:
             raise InvalidArgument("the persistent request has been started: wait for it before it is started again")
-        self._greeting.block()
+        self._meet_partners()
+        if self._failed:  # nobody knows in which state its pairs are
+            raise InvalidArgument("a start of the persistent request has failed: free it and make it anew")
         assert self._shared is not None
         comm, site = self._comm, call_site()
         comm._refuse_if_closed()
@@ -224,6 +228,7 @@ class Persistent(Generic[Result]):
 
         def complete() -> Result:
             self._book(ticket, site, bool(now))
+            self._failed = ticket.failed
             comm._check_ticket(ticket, self._name)
             return self._enter(operation, writer)
 
@@ -271,8 +276,23 @@ class Persistent(Generic[Result]):
             return
         if self._active is not None and not self._active.complete:
             raise InvalidArgument("the persistent request has been started: wait for it before it is freed")
-        self._greeting.block()
         self._open = False
+        if self._shared is None and self._failed:  # it has given everything back
+            return
+        self._meet_partners()
+        self._give_back()
+
+    def _meet_partners(self) -> None:
+        """Waits for the partners' requests. If they do not come or do not fit, everything is given back."""
+        try:
+            self._greeting.block()
+        except BaseException:
+            if not self._failed:
+                self._failed = True
+                self._give_back()
+            raise
+
+    def _give_back(self) -> None:
         core = self._comm._session.core
         if self._halves:
             halves = tuple(self._halves)

@@ -266,7 +266,7 @@ def perform_groups(comm: Any, library: Any, call: Call) -> list[Any]:
     first, second = (world.Incl(ranks) for ranks in call.data[comm.rank])
     made = [make(first, second) for make in (world.Union, world.Intersection, world.Difference)] + [world.Excl(call.data[comm.rank][0])]
     assert all(group.Get_size() == group.size and group.Get_rank() == group.rank for group in made)
-    assert world.Translate_ranks([library.PROC_NULL], first) == [library.PROC_NULL]
+    assert world.Translate_ranks([library.PROC_NULL], world) == [library.PROC_NULL]
     part = comm.Create_group(first, tag=3)
     return [
         [group.Translate_ranks(group=world) for group in made],

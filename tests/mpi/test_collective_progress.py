@@ -1,0 +1,76 @@
+"""A rank that has posted its part of a collective need not come back to it for the others to finish: whoever completes a step goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import qmpi
+from qmpi import cx, h, ry
+
+WAKES = 7  # tag
+Posts = Callable[[qmpi.Comm, qmpi.Register, qmpi.Register], Any]
+
+FORMS: dict[str, tuple[Posts, Posts | None]] = {
+    # of q, which holds this rank's data, and out, which is in |0>; the call and its inverse
+    "ibcast, tree": (
+        lambda comm, q, out: comm.ibcast(out if comm.rank else q, 0, "tree"),
+        lambda comm, q, out: comm.iunbcast(out if comm.rank else q),
+    ),
+    "ibcast, cat": (
+        lambda comm, q, out: comm.ibcast(out if comm.rank else q, 0, "cat"),
+        lambda comm, q, out: comm.iunbcast(out if comm.rank else q),
+    ),
+    "ireduce": (
+        lambda comm, q, out: comm.ireduce(q, out if comm.rank == 0 else None),
+        lambda comm, q, out: comm.iunreduce(q, out if comm.rank == 0 else None),
+    ),
+    "ireduce, MAX": (
+        lambda comm, q, out: comm.ireduce(q, out if comm.rank == 0 else None, qmpi.MAX),
+        lambda comm, q, out: comm.iunreduce(q, out if comm.rank == 0 else None),
+    ),
+    "ireduce, star": (
+        lambda comm, q, out: comm.ireduce(q, out if comm.rank == 0 else None, algorithm="star"),
+        lambda comm, q, out: comm.iunreduce(q, out if comm.rank == 0 else None),
+    ),
+    "iallreduce": (lambda comm, q, out: comm.iallreduce(q, out, qmpi.SUM), lambda comm, q, out: comm.iunallreduce(q, out)),
+    "iscan": (lambda comm, q, out: comm.iscan(q, out), lambda comm, q, out: comm.iunscan(q, out)),
+    "icat": (lambda comm, q, out: comm.icat(out), lambda comm, q, out: comm.iuncat(out)),
+    "ibarrier": (lambda comm, q, out: comm.ibarrier(), None),
+}
+
+
+def all_but(comm: qmpi.Comm, sleeper: int, post: Callable[[], Any]) -> None:
+    """All post; one sits in a classical receive until all others have finished."""
+    request = post()
+    if comm.rank == sleeper:
+        for rank in set(range(comm.size)) - {sleeper}:
+            assert comm.mpi.recv(source=rank, tag=WAKES) == "finished"
+    else:
+        request.wait()
+        comm.mpi.send("finished", sleeper, tag=WAKES)
+    request.wait()
+
+
+@pytest.mark.ranks(min_size=3)
+@pytest.mark.parametrize("form", FORMS)
+def test_the_others_finish_while_one_sits_in_a_classical_receive(comm: qmpi.Comm, form: str) -> None:
+    forward, inverse = FORMS[form]
+    q, out, spectator = comm.alloc(1), comm.alloc(1), comm.alloc(1)
+    ry(0.3 + comm.rank, q)
+    h(spectator)
+    cx(spectator, q)
+    before = comm.statevector(q + spectator)
+    tolerance = 2e-5 if comm._session.universe.settings.single_precision else 1e-12
+    for sleeper in range(comm.size):
+        all_but(comm, sleeper, lambda: forward(comm, q, out))
+        if inverse is not None:
+            all_but(comm, sleeper, lambda: inverse(comm, q, out))
+        assert np.abs(comm.statevector(q + spectator) - before).max() < tolerance
+        assert qmpi.probability(out[0]) < tolerance
+        comm.barrier()
+    qmpi.reset(q + spectator)
+    comm.free(q + out + spectator)
