@@ -371,7 +371,7 @@ bool Mailboxes::withdraw(Posting& posting, Patience& patience) {
   Guard guard(box.mutex, patience);
   if (!message) return unlink(box.posted, posting);
   const bool free = posting.phase == Phase::raw || posting.verb == Verb::bytes;
-  if (!free || !unlink(box.unexpected, posting)) return false;
+  if (!free || posting.claimed || !unlink(box.unexpected, posting)) return false;
   posting.holders -= 1;  // the mailbox
   return true;
 }

@@ -29,7 +29,7 @@ from .engine.statevector import StateVector
 from .errors import QMPIError
 from .gates import *  # noqa: F403
 from .world.threads import run
-from .world.wildcards import ANY_SOURCE, ANY_TAG, IN_PLACE, PROC_NULL
+from .world.wildcards import ANY_SOURCE, ANY_TAG, IN_PLACE, PROC_NULL, UNDEFINED
 
 __version__ = VERSION
 
@@ -46,6 +46,7 @@ __all__ = [
     "PARITY",
     "PROC_NULL",
     "SUM",
+    "UNDEFINED",
     "Bits",
     "Comm",
     "Op",

@@ -187,6 +187,46 @@ def test_a_shift_of_states_between_borders_fills_with_zero_and_drops_what_is_in_
     lab.give_up()
 
 
+@pytest.mark.parametrize("name", TABLE)
+def test_an_exchange_with_nobody_leaves_the_state_where_it_is(lab: Lab, name: str) -> None:
+    comm = lab.comm
+    lab.payload(0, ["a"], comm.size - 1)
+    q, spare = lab.register(*lab.handle), (None,) if name == "sendrecv" else ()
+    held = comm._session.core.held
+    with lab.untouched():
+        for _ in range(2):
+            got = getattr(comm, name)(q, PROC_NULL, 0, *spare, PROC_NULL)
+            assert len(got) == (0 if name == "sendrecv" else len(q))
+            getattr(comm, "un" + name)(q)
+    assert comm._session.core.held == held
+    lab.check()
+    lab.give_up()
+
+
+@pytest.mark.ranks(min_size=2)
+@pytest.mark.parametrize("how", ["call", "block"])
+def test_no_qubits_one_way_and_some_the_other_are_undone_together(lab: Lab, how: str) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    lab.payload(0, ["a"], dest)
+    before, got = lab.oracle.copy(), None
+    q = lab.register("a") if comm.rank == 0 else qmpi.Register()
+    peer = {0: dest, dest: 0}.get(comm.rank, PROC_NULL)
+    got = comm.sendrecv(q, peer, 0, None, peer)
+    assert len(got) == (comm.rank == dest)
+    lab.bring_copy(["a"], ["b"], dest, got)
+    lab.check()
+    if how == "call":
+        comm.unsendrecv(q, peer, 0, got)
+        lab.back_to(before, "b")
+    else:
+        with got:
+            pass
+        lab.owner.pop("b")
+        lab.handle.pop("b", None)
+        lab.back_to(before)
+    lab.give_up()
+
+
 def test_what_would_come_into_a_qubit_that_nothing_leaves_needs_zero(lab: Lab) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a"], dest)

@@ -78,7 +78,7 @@ def test_only_the_cancelled_one_of_several_messages_is_gone(lab: Lab, verb: str,
     lab.give_up()
 
 
-@pytest.mark.parametrize(("mode", "how"), [("", "receive"), ("s", "receive"), ("r", "receive"), ("", "claim")])
+@pytest.mark.parametrize(("mode", "how"), [("", "receive"), ("s", "receive"), ("r", "receive"), ("", "claim"), ("s", "claim")])
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_matched_send_cannot_be_cancelled_and_arrives(lab: Lab, verb: str, mode: str, how: str) -> None:
     comm, dest = lab.comm, lab.comm.size - 1

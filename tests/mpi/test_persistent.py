@@ -16,6 +16,12 @@ from tests.oracle import fidelity
 STARTS = 2
 
 
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """One seed is enough: each test does its work several times."""
+    return np.random.default_rng([2105, 1109, 7])
+
+
 def named(lab: Lab, call: str, verb: str, end: str = "_init") -> Any:
     return getattr(lab.comm, call + ("" if verb == "copy" else "_move") + end)
 

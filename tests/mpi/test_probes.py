@@ -207,7 +207,7 @@ def test_a_probe_of_proc_null_finds_an_empty_message_at_once(lab: Lab) -> None:
     lab.give_up()
 
 
-@pytest.mark.parametrize("bad", [{"source": -1}, {"source": 99}, {"tag": -1}, {"tag": 2**31}], ids=str)
+@pytest.mark.parametrize("bad", [{"source": -77}, {"source": 99}, {"tag": -77}, {"tag": 2**31}], ids=str)
 @pytest.mark.parametrize("call", ["probe", "iprobe", "mprobe", "improbe"])
 def test_a_probe_checks_its_arguments_as_a_receive(lab: Lab, call: str, bad: dict[str, int]) -> None:
     with pytest.raises(errors.RankOutOfRange if "source" in bad else errors.TagOutOfRange):

@@ -26,6 +26,12 @@ STRINGS = {
 }
 
 
+@pytest.fixture
+def rng() -> np.random.Generator:
+    """One seed is enough: each test does its work several times."""
+    return np.random.default_rng([2105, 1109, 7])
+
+
 def names(rank: int, letters: str) -> list[str]:
     return [f"q{rank}{k}" for k in range(len(letters))]
 

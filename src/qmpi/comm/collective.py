@@ -320,11 +320,15 @@ def calls(
         def enter(operation: int, writer: Writer) -> Register:
             return self._enter(operation, name, written, writer.spares, (), lambda: given(self, args, kwargs), site)
 
+        def channel() -> tuple[object, ...]:
+            self._collectives += 1
+            return name, self._context, self._collectives
+
         with self._or_give_back():
             written = plan(self, *args, **kwargs)
-            written.allocated = False  # what was taken stays with the request
-            self._collectives += 1
-            return Persistent(self, name + "_init", name, (name, self._context, self._collectives), written, enter)
+            if written.allocated:  # what was taken stays with the request
+                written.allocated, written.taken = False, written.result or ()
+            return Persistent(self, name + "_init", name, channel, written, enter)
 
     return (
         named(do, name, plan, plan.__doc__, "Register"),

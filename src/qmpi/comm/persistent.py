@@ -294,6 +294,7 @@ class Persistent(Generic[Result]):
 
     def _give_back(self) -> None:
         core = self._comm._session.core
+        self._comm._give_back(qubit for qubit in self._plan.taken if not qubit.freed and not qubit._obliged)
         if self._halves:
             halves = tuple(self._halves)
             ticket = self._comm._begin(self._writer(), [Measure(halves, 0)], _number(*self._channel))

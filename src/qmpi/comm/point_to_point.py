@@ -524,7 +524,7 @@ class PointToPoint(Collective):
             sendq: exactly the register that was sent.
             dest: checked against the copy's, if given.
             sendtag: checked likewise.
-            recvq: the register that was received, checked likewise.
+            recvq: the register that was received, checked likewise; needed if no qubits were sent.
             source: checked likewise.
             recvtag: checked likewise.
 
@@ -816,10 +816,14 @@ class PointToPoint(Collective):
             return came is not None and (
                 (received is None or came.qubits == received)
                 and (source is None or came.peer == (None if came_from is None else self._comm_rank[came_from]))
-                and (recvtag is None or came.tag == recvtag)
+                and (recvtag is None or came.peer is None or came.tag == recvtag)
             )
 
-        return self._undo_both(call, self._find(side, sendq, dest, sendtag, fits))
+        sent = self._find(side, sendq, dest, sendtag, fits)
+        if sent.partner is None and received:  # no qubits were sent: what came tells which call it was
+            came = self._find(Side.COPY, Register(received), source, recvtag, lambda came: came.partner is not None)
+            sent = came.partner or sent
+        return self._nothing(None) if sent.partner is None else self._undo_both(call, sent)
 
     def _undo_both(self, call: str, sent: Operation) -> Request[None]:
         """Undoes a send and the receive that was one call with it."""

@@ -180,14 +180,16 @@ class Joined(Request[Result]):
         """Takes back the parts that nothing has matched.
 
         Returns:
-            True if that were all of them; False if the first one was matched: then it completes as usual.
+            True if that were all of them; False if the first one was matched: then it completes as usual. If only the other one was, it is
+            over, and `wait` says so.
         """
         if self._finish is None or not self._parts[0].cancel():
             return False
         taken_back = all([part.cancel() for part in self._parts[1:]])
-        if taken_back:
-            self._finish = None
-            self._given_up()
+        self._finish = None
+        if not taken_back:
+            self._failure = PeerFailed("the request was cancelled, but what it sent had been received already")
+        self._given_up()
         return taken_back
 
     def _each(self, call: Callable[[Request[Any]], Any], gives_up: bool = False) -> list[Any]:

@@ -356,6 +356,7 @@ class Plan:
         moves: True if the sources' states leave: then nothing obliges to undo it.
         allocated: True if the library took the qubits of the result.
         final: True if nothing undoes it.
+        taken: of a persistent request, the qubits that the library took for the result.
     """
 
     sources: tuple[Qubit, ...] = ()
@@ -367,6 +368,7 @@ class Plan:
     moves: bool = False
     allocated: bool = False
     final: bool = False
+    taken: tuple[Qubit, ...] = ()
 
     def inverse(self) -> list[Step]:
         """The steps that undo it."""

@@ -1,6 +1,6 @@
 """Ranks as threads of one process: notebooks, tests, a thousand ranks on a laptop, no MPI installed.
 
-Store, mailboxes and sessions are the same as between processes; the arena is private, and `comm.mpi` is classical.py's communicator.
+Store, mailboxes and sessions are the same as between processes; the arena is private, and `comm.mpi` is the communicator of classical/.
 All ranks end together: what one raises, the others see as PeerFailed, and the caller of `run` gets it.
 """
 

@@ -112,7 +112,7 @@ def reduction(
         numbers = [int(rng.integers(most == 1, most + 1))] * (size if by_parts else 1)
     one_item = width if max(numbers) > 1 or rng.integers(2) else None  # as the width argument has it
     parts = [[width] * number for number in numbers]
-    whole = sum(parts, [])
+    whole = [count for part in parts for count in part]
     length = sum(whole)
 
     def enters(rank: int) -> list[int]:
