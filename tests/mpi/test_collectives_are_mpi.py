@@ -61,6 +61,7 @@ def perform(comm: qmpi.Comm, case: Case, rng: np.random.Generator) -> np.ndarray
 
 @pytest.mark.parametrize("form", FORMS, ids=str)
 def test_it_is_mpi_s_call_and_the_inverse_takes_it_back(comm: qmpi.Comm, rng: np.random.Generator, faithful: bool, form: Form) -> None:
+    rng = form.numbers(rng)
     cases, store = list(form.cases(rng, comm.size)), comm.store_report()
     costs = comm.mpi.allgather([perform(comm, case, rng) for case in cases])
     for case, (halves, bits, inverse_halves, inverse_bits) in zip(cases, np.sum(costs, axis=0), strict=True):

@@ -30,8 +30,8 @@ MOST_CCX: dict[Op, Callable[[int], int]] = {
     qmpi.SUM: lambda width: 2 * (width - 1),
     qmpi.BAND: lambda width: width,
     qmpi.BOR: lambda width: width,
-    qmpi.MIN: lambda width: 3 * width,
-    qmpi.MAX: lambda width: 3 * width,
+    qmpi.MIN: lambda width: 3 * width - 1,
+    qmpi.MAX: lambda width: 3 * width - 1,
 }
 IN_PLACE = [qmpi.PARITY, qmpi.SUM]
 EXACT = 1e-12
@@ -319,11 +319,13 @@ def test_an_operator_shows_its_name_or_that_of_its_circuit() -> None:
 @pytest.mark.parametrize(
     ("arguments", "scratch", "message"),
     [
+        ((_nothing,), 0, "inverse"),
         ((_nothing, None), 0, "inverse"),
         ((None, _nothing), 0, "forward"),
         (("forward", _nothing), 0, "forward"),
         ((_nothing, 3), 0, "inverse"),
         ((_nothing, _nothing), -1, "scratch.*-1"),
+        ((_nothing, _nothing), True, "scratch.*True"),
         ((_nothing, _nothing), 1.5, r"scratch.*1\.5"),
         ((_nothing, _nothing), None, "scratch.*None"),
     ],
@@ -331,3 +333,10 @@ def test_an_operator_shows_its_name_or_that_of_its_circuit() -> None:
 def test_what_is_no_reversible_operator_is_refused(arguments: Any, scratch: Any, message: str) -> None:
     with pytest.raises(errors.InvalidArgument, match=message):
         Op(*arguments, scratch=scratch)
+
+
+def test_a_number_of_scratch_qubits_that_cannot_be_is_refused_where_it_is_asked_for() -> None:
+    op = Op(_nothing, _nothing, scratch=lambda width: width - 3)
+    assert op.scratch_for(4) == 1
+    with pytest.raises(errors.InvalidArgument, match=r"scratch.*-1"):
+        op.scratch_for(2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
 from typing import Any, ParamSpec, TypeVar
 
 Arguments = ParamSpec("Arguments")
@@ -26,8 +25,8 @@ def named(
     Returns:
         The function.
     """
-    wraps(like)(function)
     made: Any = function
+    made.__module__ = like.__module__
     made.__name__, made.__doc__ = name, doc
     made.__qualname__ = f"{like.__qualname__.rpartition('.')[0]}.{name}"
     made.__code__ = made.__code__.replace(co_name=name)

@@ -8,10 +8,18 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from ..errors import InvalidArgument
-from ..gates import ccx, cx, x
+from ..gates import ccx, cx
+from ..gates import x as flip
 from .register import Register
 
 Circuit = Callable[..., object]
+
+
+def _qubits(scratch: object) -> int:
+    """A number of qubits, or InvalidArgument."""
+    if type(scratch) is not int or scratch < 0:
+        raise InvalidArgument(f"scratch is a number of qubits, or a function of the width that gives one, not {scratch!r}")
+    return scratch
 
 
 class Op:
@@ -29,7 +37,7 @@ class Op:
     def __init__(
         self,
         forward: Circuit,
-        inverse: Circuit,
+        inverse: Circuit | None = None,
         *,
         scratch: int | Callable[[int], int] = 0,
         inplace: bool = False,
@@ -40,9 +48,9 @@ class Op:
 
         Args:
             forward: the circuit; with scratch it gets a fourth register.
-            inverse: what undoes it, called with the same registers.
-            scratch: further qubits, a number or a function of the width: |0⟩ before. An operator in place returns them to |0⟩; another one
-                may leave flags in them, which are kept until the inverse.
+            inverse: what undoes it, called with the same registers. There is no operator without one.
+            scratch: further qubits, a number or a function of the width: |0⟩ before. An operator in place returns them to |0⟩ itself, for
+                they are not kept; another one may leave flags in them, which are kept until the inverse, and that returns them to |0⟩.
             inplace: the result replaces acc.
             commute: the operands may change places.
             name: what reports call it.
@@ -52,11 +60,9 @@ class Op:
         """
         if not callable(forward) or not callable(inverse):
             raise InvalidArgument("an operator needs forward and inverse circuits: without an inverse a reduction could not be undone")
-        if not callable(scratch) and (not isinstance(scratch, int) or scratch < 0):
-            raise InvalidArgument(f"scratch is a number of qubits, or a function of the width, not {scratch!r}")
         self._forward = forward
         self._inverse = inverse
-        self._scratch = scratch
+        self._scratch = scratch if callable(scratch) else _qubits(scratch)
         self.inplace = inplace
         self.commute = commute
         self._name = name
@@ -69,8 +75,11 @@ class Op:
 
         Returns:
             The number.
+
+        Raises:
+            InvalidArgument: the function of the width gave something else.
         """
-        return self._scratch(width) if callable(self._scratch) else self._scratch
+        return _qubits(self._scratch(width)) if callable(self._scratch) else self._scratch
 
     def apply(self, acc: Register, x: Register, out: Register, scratch: Register) -> None:
         """Applies the operator to one item.
@@ -100,79 +109,70 @@ class Op:
 
 
 # --- arithmetic --------------------------------------------------------------------------------------------------------------------------
+#
+# Takahashi, Tani, Kunihiro, arXiv:0910.2530: the carries ripple through the second operand, so that no ancilla is needed. c_k is the carry
+# into bit k of acc + x: c_0 = 0 and c_(k+1) = maj(acc_k, x_k, c_k) = x_k ⊕ (acc_k ⊕ x_k)(x_k ⊕ c_k).
+
+
+def _ripple(acc: Register, x: Register) -> None:
+    """acc_k becomes acc_k ⊕ x_k, x_k becomes x_k ⊕ c_k, k ≥ 1; one CCX per carry. x may have one qubit more, for the carry out."""
+    for k in range(1, len(acc)):
+        cx(x[k], acc[k])
+    for k in reversed(range(1, len(x) - 1)):
+        cx(x[k], x[k + 1])
+    for k in range(len(x) - 1):
+        ccx(acc[k], x[k], x[k + 1])
+
+
+def _unripple(acc: Register, x: Register) -> None:
+    """`_ripple` backwards."""
+    for k in reversed(range(len(x) - 1)):
+        ccx(acc[k], x[k], x[k + 1])
+    for k in range(1, len(x) - 1):
+        cx(x[k], x[k + 1])
+    for k in range(1, len(acc)):
+        cx(x[k], acc[k])
 
 
 def _parity(acc: Register, x: Register, _: Register) -> None:
     cx(x, acc)
 
 
-def _majority(carry: Register, b: Register, a: Register) -> None:
-    """a becomes the carry out of a + b + carry."""
-    cx(a, b)
-    cx(a, carry)
-    ccx(carry, b, a)
+def _add(acc: Register, x: Register, _: Register) -> None:
+    """acc += x modulo 2^w."""
+    _ripple(acc, x)
+    for k in reversed(range(1, len(x))):
+        cx(x[k], acc[k])  # acc_k ⊕ c_k
+        ccx(acc[k - 1], x[k - 1], x[k])
+    for k in range(1, len(x) - 1):
+        cx(x[k], x[k + 1])
+    cx(x, acc)
 
 
-def _unmajority(carry: Register, b: Register, a: Register) -> None:
-    ccx(carry, b, a)
-    cx(a, carry)
-    cx(a, b)
-
-
-def _carries(x: Register, carry: Register) -> list[Register]:
-    """Where the carry into each bit stands while `_majority` goes up."""
-    return [carry, *(x[k : k + 1] for k in range(len(x) - 1))]
-
-
-def _add(acc: Register, x: Register, _: Register, carry: Register) -> None:
-    """acc += x modulo 2^w: 2(w-1) CCX; the ripple of Cuccaro et al., arXiv:quant-ph/0410184, without the carry out."""
-    top = len(x) - 1
-    into = _carries(x, carry)
-    for k in range(top):
-        _majority(into[k], acc[k : k + 1], x[k : k + 1])
-    cx(into[top], acc[top])
-    cx(x[top], acc[top])
-    for k in reversed(range(top)):
-        ccx(into[k], acc[k : k + 1], x[k : k + 1])
-        cx(x[k], into[k])
-        cx(into[k], acc[k : k + 1])
-
-
-def _subtract(acc: Register, x: Register, _: Register, carry: Register) -> None:
-    """`_add` backwards."""
-    top = len(x) - 1
-    into = _carries(x, carry)
-    for k in range(top):
-        cx(into[k], acc[k : k + 1])
-        cx(x[k], into[k])
-        ccx(into[k], acc[k : k + 1], x[k : k + 1])
-    cx(x[top], acc[top])
-    cx(into[top], acc[top])
-    for k in reversed(range(top)):
-        _unmajority(into[k], acc[k : k + 1], x[k : k + 1])
+def _subtract(acc: Register, x: Register, _: Register) -> None:
+    """acc -= x modulo 2^w: acc - x = ~(~acc + x)."""
+    flip(acc)
+    _add(acc, x, _)
+    flip(acc)
 
 
 def _and(acc: Register, x: Register, out: Register) -> None:
     ccx(acc, x, out)
 
 
-def _or(acc: Register, x_: Register, out: Register) -> None:
+def _or(acc: Register, x: Register, out: Register) -> None:
     """acc + x + acc·x, modulo 2."""
     cx(acc, out)
-    cx(x_, out)
-    ccx(acc, x_, out)
+    cx(x, out)
+    ccx(acc, x, out)
 
 
-def _compare(acc: Register, x_: Register, flag: Register, carry: Register) -> None:
-    """flag ^= (acc < x): the carry out of x + (2^w - 1 - acc). Its own inverse; 2w CCX."""
-    into = _carries(x_, carry)
-    x(acc)
-    for k in range(len(x_)):
-        _majority(into[k], acc[k : k + 1], x_[k : k + 1])
-    cx(x_[len(x_) - 1], flag)
-    for k in reversed(range(len(x_))):
-        _unmajority(into[k], acc[k : k + 1], x_[k : k + 1])
-    x(acc)
+def _compare(acc: Register, x: Register, flag: Register) -> None:
+    """flag ^= (acc < x): the carry out of ~acc + x. Its own inverse; 2w-1 CCX."""
+    flip(acc)
+    _ripple(acc, x + flag)
+    _unripple(acc, x)
+    flip(acc)
 
 
 def _choose(flag: Register, when_set: Register, when_clear: Register, out: Register) -> None:
@@ -183,40 +183,42 @@ def _choose(flag: Register, when_set: Register, when_clear: Register, out: Regis
     cx(when_clear, out)
 
 
-def _smaller(acc: Register, x: Register, out: Register, scratch: Register) -> None:
-    _compare(acc, x, scratch[:1], scratch[1:])
-    _choose(scratch[:1], acc, x, out)
+def _smaller(acc: Register, x: Register, out: Register, flag: Register) -> None:
+    _compare(acc, x, flag)
+    _choose(flag, acc, x, out)
 
 
-def _not_smaller(acc: Register, x: Register, out: Register, scratch: Register) -> None:
-    _choose(scratch[:1], acc, x, out)
-    _compare(acc, x, scratch[:1], scratch[1:])
+def _not_smaller(acc: Register, x: Register, out: Register, flag: Register) -> None:
+    _choose(flag, acc, x, out)
+    _compare(acc, x, flag)
 
 
-def _larger(acc: Register, x: Register, out: Register, scratch: Register) -> None:
-    _compare(acc, x, scratch[:1], scratch[1:])
-    _choose(scratch[:1], x, acc, out)
+def _larger(acc: Register, x: Register, out: Register, flag: Register) -> None:
+    _compare(acc, x, flag)
+    _choose(flag, x, acc, out)
 
 
-def _not_larger(acc: Register, x: Register, out: Register, scratch: Register) -> None:
-    _choose(scratch[:1], x, acc, out)
-    _compare(acc, x, scratch[:1], scratch[1:])
+def _not_larger(acc: Register, x: Register, out: Register, flag: Register) -> None:
+    _choose(flag, x, acc, out)
+    _compare(acc, x, flag)
 
 
 PARITY = Op(_parity, _parity, inplace=True, name="PARITY")
-"""Exclusive or of each qubit, in place: w CX. Holds nothing but the copy it works on."""
+"""Exclusive or of each qubit, in place: acc_k ⊕ x_k. w CX, no scratch."""
 
-SUM = Op(_add, _subtract, scratch=1, inplace=True, name="SUM")
-"""The sum of integers modulo 2^w, qubit 0 least significant, in place: 2(w-1) CCX, one ancilla that is given back."""
+SUM = Op(_add, _subtract, inplace=True, name="SUM")
+"""Sum of integers, qubit 0 least significant, in place: (acc + x) mod 2^w. 2(w-1) CCX and 5w-6 CX (w ≥ 2; 1 CX for w = 1), the inverse 2w X
+besides; no scratch. Source: arXiv:0910.2530."""
 
 BAND = Op(_and, _and, name="BAND")
-"""And of each qubit: w CCX."""
+"""And of each qubit: acc_k x_k. w CCX, no scratch."""
 
 BOR = Op(_or, _or, name="BOR")
-"""Or of each qubit: w CCX."""
+"""Or of each qubit: acc_k ⊕ x_k ⊕ acc_k x_k. w CCX and 2w CX, no scratch."""
 
-MIN = Op(_smaller, _not_smaller, scratch=2, name="MIN")
-"""The smaller of two integers, qubit 0 least significant: 3w CCX, a flag that is kept and an ancilla."""
+MIN = Op(_smaller, _not_smaller, scratch=1, name="MIN")
+"""Smaller of two unsigned integers, qubit 0 least significant: acc if acc < x, else x. 3w-1 CCX, 7w-5 CX (w ≥ 2; 3 for w = 1) and 2w X;
+scratch: the flag acc < x, kept. Source of the comparison: arXiv:0910.2530."""
 
-MAX = Op(_larger, _not_larger, scratch=2, name="MAX")
-"""The larger of two integers, qubit 0 least significant: 3w CCX, a flag that is kept and an ancilla."""
+MAX = Op(_larger, _not_larger, scratch=1, name="MAX")
+"""Larger of two unsigned integers, qubit 0 least significant: x if acc < x, else acc. Gates, scratch and source as for MIN."""

@@ -84,7 +84,8 @@ def _line(session: Session, tickets: Sequence[Ticket], call: str, site: int) -> 
         return members, f"{call}({len(tickets)} requests) at {here}"
     (peer, tag, context), membership = awaited[0], memberships[0]
     issued = describe_site(site) if site else here
-    role = next((role for part, role in _ROLES.items() if part in call), "")
+    joint = context % 4 == 3  # a collective's part has no peer of its own
+    role = "" if joint else next((role for part, role in _ROLES.items() if part in call), "")
     rank = "ANY_SOURCE" if peer == ANY_SOURCE else str(membership.members.index(peer))
     arguments = f"{role}={rank}" if role else ""
     if role and context % 4 in (0, 2):  # the user's own messages and EPR pairs have tags

@@ -35,6 +35,10 @@ class Form:
     def __str__(self) -> str:
         return self.name.replace(", ", "-").replace(" ", "-")
 
+    def numbers(self, rng: np.random.Generator) -> np.random.Generator:
+        """A generator of its own, so that not all forms draw alike; the same on all ranks."""
+        return np.random.default_rng([int(rng.integers(2**32)), *self.name.encode()])
+
     def cases(self, rng: np.random.Generator, size: int, most: int = MOST) -> Iterator[Case]:
         """Random cases, the same on all ranks; some of each variant."""
         for draw in self.variants if len(self.variants) > 1 else self.variants * CASES:
