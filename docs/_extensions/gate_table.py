@@ -5,7 +5,7 @@ import re
 
 from docutils import nodes
 from docutils.statemachine import StringList
-from house_docstrings import plain_to_rst
+from rst import plain_to_rst
 from sphinx.application import Sphinx
 from sphinx.util.docutils import SphinxDirective
 

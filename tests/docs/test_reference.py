@@ -18,9 +18,9 @@ GENERATED = {*qmpi.gates.__all__, *vars(qmpi.errors)}  # by automodule and by er
 
 def extension() -> ModuleType:
     sys.path.insert(0, str(DOCS / "_extensions"))
-    import standard_table
+    import standard_rows
 
-    return standard_table
+    return standard_rows
 
 
 STANDARD = extension()

@@ -12,7 +12,7 @@ from .case import Case, Trial
 from .movements import bcast, cat, movement
 from .reductions import OPERATORS, reduction
 
-__all__ = ["CAT", "EVERY", "FORMS", "Case", "Form", "Trial"]
+__all__ = ["CAT", "FORMS", "Case", "Form", "Trial"]
 
 MOST = 3  # qubits, or items, of a message
 CASES = 3  # of a form that has one variant
@@ -76,4 +76,3 @@ FORMS = [
     *_reductions(),
     *(Form(f"reduce, star, {style}", (partial(reduction, "reduce", style, algorithm="star"),)) for style in ("given", "none", "in place")),
 ]
-EVERY = [*FORMS, CAT]
