@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
 from zlib import crc32
 
-from .._core import Failure, Part, Qubit, Ticket, call_site, describe_site
+from .._core import Failure, Part, Qubit, Ticket, Verb, call_site, describe_site
 from ..errors import MismatchedCollective, PeerFailed, QMPIError, RankOutOfRange, StateTooLarge, UnmatchedInverse
 from ..runtime.obligations import Operation, Side
 from .naming import named
 from .persistent import Persistent
 from .register import Register, qubits_of
 from .request import Request
-from .steps import Places, Plan, Send, SendBits, Spare, Step, Writer
+from .steps import Places, Plan, Receive, Send, SendBits, Spare, Step, Writer
 from .transfer import COLLECTIVE, INVERSE, Transfer
 
 Arguments = ParamSpec("Arguments")
@@ -148,7 +148,10 @@ class Collective(Transfer):
                 session.core.free(tuple(undo.spares.values()))
             session.obligations.close(operation)
 
-        return self._joint_request(call, ticket, finish, site)
+        def failed() -> None:  # over in any case: those who waited for this rank have been told
+            session.obligations.close(operation)
+
+        return self._joint_request(call, ticket, finish, site, failed)
 
     def _joint_request(
         self,
@@ -196,8 +199,12 @@ class Collective(Transfer):
         if not operation.side.joint:
             return super()._tell(operation, how)
         text = f"rank {self.rank}, which called {operation.name} at {describe_site(operation.site)}, {how}"
+        core, context = self._session.core, self._context + INVERSE
         for peer in {step.peer for step in operation.undo.steps if isinstance(step, Send | SendBits)}:
-            self._session.core.send_note(text, self._members[peer], self._context + INVERSE, _tag(operation.name), operation.id)
+            core.send_note(text, self._members[peer], context, _tag(operation.name), operation.id)
+        for step in operation.undo.steps:
+            if isinstance(step, Receive) and step.verb == Verb.uncopy:  # bits that nobody wants any more
+                core.disclaim(self._members[step.peer], context, operation.id)
         return None
 
     def _matching(self, name: str, given: dict[str, Any], parameters: Sequence[str]) -> Operation:
