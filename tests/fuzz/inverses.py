@@ -151,7 +151,8 @@ class Undo(Step):
 
         def call() -> Any:
             if self.exits:
-                return actor.call(operation.__exit__, None, None, None)
+                actor.call(operation.__exit__, None, None, None)
+                return actor.replace_freed(labels)  # what the library had allocated
             named = {"dest" if self.side in WAITS else "source": actor.there(comm, peer)} if self.names_peer else {}
             if self.names_tag:
                 named["tag"] = tag

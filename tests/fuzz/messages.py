@@ -327,7 +327,8 @@ class Cancel(Step):
         model.need(self.request in model.requests)
         pending = model.requests[self.request]
         model.need(pending.rank == self.rank)
-        if pending.kind == "send":
+        if pending.kind == "send":  # whether it has been received yet is a matter of timing, but for one to nobody
+            model.need(pending.transfer is not None and pending.transfer.null)
             return Task(self, (self.rank,), expect=False)
         model.need(pending.kind in ("receive", "meet") and not pending.outcome)
         if pending.kind == "receive":

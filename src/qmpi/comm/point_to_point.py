@@ -816,7 +816,7 @@ class PointToPoint(Collective):
             return came is not None and (
                 (received is None or came.qubits == received)
                 and (source is None or came.peer == (None if came_from is None else self._comm_rank[came_from]))
-                and (recvtag is None or came.peer is None or came.tag == recvtag)
+                and (recvtag is None or came.tag == recvtag)
             )
 
         sent = self._find(side, sendq, dest, sendtag, fits)

@@ -281,7 +281,7 @@ class Transfer:
         rank = None if peer is None else self._peer(peer)
         wanted = None if rank is None else self._comm_rank[rank]
         return self._session.obligations.find(
-            side, qubits, self, lambda o: (peer is None or o.peer == wanted) and (tag is None or o.peer is None or o.tag == tag) and fits(o)
+            side, qubits, self, lambda o: (peer is None or o.peer == wanted) and (tag is None or o.tag == tag) and fits(o)
         )
 
     def _request(
