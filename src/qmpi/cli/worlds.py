@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import os
 import re
-import signal
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from .launcher import Launcher, find
+from .started import started
 
 _HELLO = str(Path(__file__).with_name("hello.py"))
 _TIMEOUT_S = 30
 _PATIENCE_S = 2  # until the wait is shown
-_GRACE_S = 2  # between asking a command to end, and ending it
 _NOT_INHERITED = ("QMPI_LOG", "QMPI_ORDER")  # of two ranks that are none of the user's
 _OPEN_MPI = "Open MPI"
 _REASON = re.compile(r"^(?:\w+Error|qmpi\.errors\.\w+): (.*)$", re.MULTILINE)
@@ -136,24 +135,11 @@ class _Done:
 
 def _run(command: Sequence[str], waiting: Waiting, what: str, extra: dict[str, str] | None = None) -> _Done:
     environment = {name: value for name, value in os.environ.items() if name not in _NOT_INHERITED} | (extra or {})
-    process = subprocess.Popen(
-        command,
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-        start_new_session=True,
-    )
     try:
-        return _Done(*_wait(process, waiting, what))
+        with started(command, environment, subprocess.PIPE) as process:
+            return _Done(*_wait(process, waiting, what))
     except subprocess.TimeoutExpired:
-        end(process)
         return _Done(None, "", f"nothing has come after {_TIMEOUT_S} s")
-    except BaseException:
-        end(process)
-        raise
 
 
 def _wait(process: subprocess.Popen[str], waiting: Waiting, what: str) -> tuple[int, str, str]:
@@ -163,13 +149,3 @@ def _wait(process: subprocess.Popen[str], waiting: Waiting, what: str) -> tuple[
         with waiting(f"waiting for {what}"):
             output, errors = process.communicate(timeout=_TIMEOUT_S - _PATIENCE_S)
     return process.returncode, output, errors
-
-
-def end(process: subprocess.Popen[str]) -> None:
-    """Ends what was started in a session of its own. Asked kindly, launchers take their ranks with them."""
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        if process.poll() is not None:
-            return
-        with suppress(subprocess.TimeoutExpired, ProcessLookupError):
-            os.killpg(process.pid, how)
-            process.wait(_GRACE_S)

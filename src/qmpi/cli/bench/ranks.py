@@ -9,7 +9,6 @@ import json
 import os
 import re
 import signal
-import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -20,6 +19,7 @@ from typing import IO, Any
 
 from .. import worlds
 from ..launcher import Launcher, find
+from ..started import end, started
 
 _SUITE = str(Path(__file__).with_name("suite.py"))
 _NOT_INHERITED = ("QMPI_LOG", "QMPI_ORDER", "QMPI_TIMEOUT_S")  # what would be timed, too, or takes a long run for a hang
@@ -90,7 +90,7 @@ def run(command: Sequence[str], environment: Mapping[str, str], limit_s: float, 
     """Runs a command to its end, whatever happens.
 
     Args:
-        command: what is run, in a session of its own: Ctrl-C in the terminal does not reach it but from here.
+        command: what is run.
         environment: the variables it sees.
         limit_s: seconds after which it is ended.
         hear: called with each JSON object it prints, at once.
@@ -100,30 +100,20 @@ def run(command: Sequence[str], environment: Mapping[str, str], limit_s: float, 
         RuntimeError: it failed; the text says why, in its own words.
     """
     with tempfile.TemporaryFile("w+", errors="replace") as errors:
-        process = subprocess.Popen(
-            command,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            errors="replace",
-            start_new_session=True,
-        )
         late = Event()
+        with started(command, environment, errors) as process:
 
-        def give_up() -> None:
-            late.set()
-            worlds.end(process)
+            def give_up() -> None:
+                late.set()
+                end(process)
 
-        timer = Timer(limit_s, give_up)
-        timer.start()
-        try:
-            _listen(process.stdout, hear)
-            process.wait()
-        finally:
-            timer.cancel()
-            worlds.end(process)
+            timer = Timer(limit_s, give_up)
+            try:
+                timer.start()
+                _listen(process.stdout, hear)
+                process.wait()
+            finally:
+                timer.cancel()
         if late.is_set():
             raise TimeoutError(f"not done after {limit_s:g} s (--limit-s)")
         if process.returncode != 0:
