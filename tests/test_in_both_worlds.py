@@ -44,6 +44,13 @@ def test_the_laws_of_state_vectors_hold_over_nodes(ranks: int, ranks_per_node: i
     all_pass(start(threads, DEFAULTS | settings, timeout_s=100))
 
 
+@pytest.mark.timeout(120)
+@pytest.mark.parametrize(("ranks", "mode"), [(5, "fast"), (6, "faithful")])
+def test_basis_states_agree_with_mpi_on_more_ranks(ranks: int, mode: str) -> None:
+    files = ["tests/mpi/test_collectives_are_mpi.py", "tests/mpi/test_messages_are_mpi.py"]
+    all_pass(launch(ranks, [*WITH_MPI, *files], {"QMPI_MODE": mode}, timeout_s=100))
+
+
 def all_pass(run: Run) -> None:
     assert run.code == 0, run.tail()
     assert re.search(r"\b[1-9]\d* passed", run.output) and "skipped" not in run.output, run.tail()

@@ -118,6 +118,11 @@ def some(comm: qmpi.Comm, count: int) -> qmpi.Register:
     return comm.alloc(count) if count else qmpi.Register()
 
 
+def over_mpi4py(comm: qmpi.Comm) -> bool:
+    """Whether mpi4py is there to ask: not where ranks are threads."""
+    return type(comm.mpi).__module__.startswith("mpi4py")
+
+
 class Trial:
     """A case on the ranks of a communicator: this rank's buffers, the call and its inverse.
 
