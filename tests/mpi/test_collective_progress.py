@@ -14,6 +14,14 @@ from qmpi import cx, h, ry
 WAKES = 7  # tag
 Posts = Callable[[qmpi.Comm, qmpi.Register, qmpi.Register], Any]
 
+
+def rotation(strategy: str) -> tuple[Posts, Posts]:
+    return (
+        lambda comm, q, out: comm.ipauli_rotation(0.7, "Y", q, strategy),
+        lambda comm, q, out: comm.ipauli_rotation(-0.7, "Y", q, strategy),
+    )
+
+
 FORMS: dict[str, tuple[Posts, Posts | None]] = {
     # of q, which holds this rank's data, and out, which is in |0>; the call and its inverse
     "ibcast, tree": (
@@ -39,6 +47,9 @@ FORMS: dict[str, tuple[Posts, Posts | None]] = {
     "iallreduce": (lambda comm, q, out: comm.iallreduce(q, out, qmpi.SUM), lambda comm, q, out: comm.iunallreduce(q, out)),
     "iscan": (lambda comm, q, out: comm.iscan(q, out), lambda comm, q, out: comm.iunscan(q, out)),
     "icat": (lambda comm, q, out: comm.icat(out), lambda comm, q, out: comm.iuncat(out)),
+    "ipauli_rotation, in-place": rotation("in-place"),
+    "ipauli_rotation, out-of-place": rotation("out-of-place"),
+    "ipauli_rotation, constant-depth": rotation("constant-depth"),
     "ibarrier": (lambda comm, q, out: comm.ibarrier(), None),
 }
 

@@ -52,17 +52,26 @@ def entangled(lab: Lab, strings: list[str]) -> None:
             lab.scramble(*mine)
 
 
-def rotate(lab: Lab, theta: float, strings: list[str], *arguments: Any) -> None:
-    """On the ranks, and in the oracle as cos(θ/2) - i sin(θ/2) P."""
+def rotate(lab: Lab, theta: float, strings: list[str], *arguments: Any, waits: bool = True, **named: Any) -> None:
+    """On the ranks and in the oracle."""
     mine = strings[lab.comm.rank]
-    lab.comm.pauli_rotation(theta, mine, lab.register(*names(lab.comm.rank, mine)), *arguments)
+    q = lab.register(*names(lab.comm.rank, mine))
+    if waits:
+        lab.comm.pauli_rotation(theta, mine, q, *arguments, **named)
+    else:
+        lab.comm.ipauli_rotation(theta, mine, q, *arguments, **named).wait()
+    turn(lab, theta, strings)
+    lab.check(global_phase=len(ranks_of(strings)) > 0)
+
+
+def turn(lab: Lab, theta: float, strings: list[str]) -> None:
+    """In the oracle, as cos(θ/2) - i sin(θ/2) P."""
     labels = [name for rank, letters in enumerate(strings) for name in names(rank, letters)]
     image = lab.oracle.copy()  # P, applied
     for letter, label in zip("".join(strings), labels, strict=True):
         if letter != "I":
             image.gate(letter.lower(), label)
     lab.oracle.tensor = np.cos(theta / 2) * lab.oracle.tensor - 1j * np.sin(theta / 2) * image.tensor
-    lab.check(global_phase=len(ranks_of(strings)) > 0)
 
 
 def ranks_of(strings: list[str]) -> list[int]:
@@ -94,6 +103,43 @@ def test_a_rotation_is_the_exponential_of_its_string_at_its_price_wherever_its_a
         spent = after.epr_pairs - before.epr_pairs, after.classical_bits - before.classical_bits
         assert spent == price(strategy, ranks_of(strings), auxiliary)
         assert comm._session.core.held == held and not comm._session.obligations.outstanding(comm)
+    lab.give_up()
+
+
+@pytest.mark.parametrize("strategy", STRATEGIES)
+@pytest.mark.parametrize("string", STRINGS)
+def test_who_knows_the_ranks_need_not_ask_and_need_not_wait(lab: Lab, string: str, strategy: str) -> None:
+    """By default all ranks take part; one whose string is only I lends a qubit in |0⟩."""
+    comm, size = lab.comm, lab.comm.size
+    strings = [STRINGS[string](rank, size) for rank in range(size)]
+    entangled(lab, strings)
+    held, letters = comm._session.core.held, ranks_of(strings)
+    some = sorted({*letters, int(lab.rng.integers(size))})
+    for waits, ranks in ((True, letters), (True, some), (False, letters), (False, some[::-1]), (False, None)):
+        before, auxiliary = comm.ledger.total(), [None, *range(size)][lab.rng.integers(size + 1)]
+        rotate(lab, float(lab.rng.uniform(-7, 7)), strings, strategy, auxiliary, waits=waits, ranks=ranks)
+        after = comm.ledger.total()
+        spent = after.epr_pairs - before.epr_pairs, after.classical_bits - before.classical_bits
+        assert spent == price(strategy, list(range(size)) if ranks is None else ranks, auxiliary)
+        assert comm._session.core.held == held and not comm._session.obligations.outstanding(comm)
+    lab.give_up()
+
+
+@pytest.mark.ranks(min_size=2)
+@pytest.mark.parametrize("strategy", STRATEGIES)
+def test_several_rotations_at_once_freeze_their_qubits_until_they_are_done(lab: Lab, strategy: str) -> None:
+    comm, size = lab.comm, lab.comm.size
+    entangled(lab, ["XZ"] * size)
+    q = lab.register(f"q{comm.rank}0", f"q{comm.rank}1")
+    first = comm.ipauli_rotation(0.4, "X", q[0], strategy)
+    second = comm.ipauli_rotation(1.3, "Z", q[1], strategy, size - 1)
+    for qubit in q:
+        with pytest.raises(errors.FrozenQubit):
+            qmpi.gates.x(qubit)
+    qmpi.waitall([second, first])
+    turn(lab, 0.4, ["XI"] * size)
+    turn(lab, 1.3, ["IZ"] * size)
+    lab.check(global_phase=True)
     lab.give_up()
 
 
@@ -217,4 +263,22 @@ def test_a_bad_argument_on_one_rank_is_told_to_all_and_nothing_happened(lab: Lab
     if bad != "freed":
         comm.free(spoilt)
     rotate(lab, 0.4, strings)
+    lab.give_up()
+
+
+@pytest.mark.ranks(min_size=2)
+@pytest.mark.parametrize(
+    ("ranks", "error", "words"),
+    [([0, 99], errors.RankOutOfRange, "one of ranks, 99"), ([0], errors.InvalidArgument, "rank 1 has 'X', but takes no part")],
+    ids=["no such rank", "left out"],
+)
+@pytest.mark.parametrize("call", ["pauli_rotation", "ipauli_rotation"])
+def test_ranks_that_cannot_take_part_are_refused(lab: Lab, call: str, ranks: list[int], error: type[Exception], words: str) -> None:
+    strings = ["X"] * lab.comm.size
+    entangled(lab, strings)
+    with lab.untouched():
+        if lab.comm.rank == 1:
+            with pytest.raises(error, match=words):
+                getattr(lab.comm, call)(0.3, "X", lab.register("q10"), ranks=ranks)
+    rotate(lab, 0.4, strings, waits=False)
     lab.give_up()

@@ -232,10 +232,10 @@ class Collective(Transfer):
 
     # --- checks ------------------------------------------------------------------------------------------------------------------
 
-    def _root(self, root: int) -> int:
-        if not isinstance(root, int) or not 0 <= root < self.size:
-            raise RankOutOfRange(f"root {root!r} is not one of 0 … {self.size - 1}")
-        return root
+    def _member(self, rank: int, what: str) -> int:
+        if not isinstance(rank, int) or not 0 <= rank < self.size:
+            raise RankOutOfRange(f"{what} {rank!r} is not one of 0 … {self.size - 1}")
+        return rank
 
     def _take(self, count: int) -> tuple[Qubit, ...]:
         """Qubits for a result whose buffer was not given."""

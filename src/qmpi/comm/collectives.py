@@ -73,7 +73,7 @@ class Collectives(Collective):
         """
         if algorithm not in ("auto", "tree", "cat"):
             raise InvalidArgument(f"bcast knows the algorithms tree, cat and auto, not {algorithm!r}")
-        position = (self.rank - self._root(root)) % self.size
+        position = (self.rank - self._member(root, "root")) % self.size
         qubits = None if q is None else self._operand(q)
         if qubits is None and (position == 0 or algorithm == "cat"):
             raise InvalidArgument(
@@ -660,7 +660,7 @@ class Collectives(Collective):
         displs: Sequence[int] | None,
         root: int,
     ) -> Plan:
-        self._root(root)
+        self._member(root, "root")
         in_place = means(sendq, IN_PLACE)
         if self.rank != root:
             if in_place:
@@ -713,7 +713,7 @@ class Collectives(Collective):
         recvq: Buffer | None,
         root: int,
     ) -> Plan:
-        self._root(root)
+        self._member(root, "root")
         in_place = means(recvq, IN_PLACE) if recvq is not None else False
         if self.rank != root:
             if in_place:

@@ -118,7 +118,7 @@ class Reductions(Collectives):
         Cost: (N-1)m EPR pairs, (N-1)m bits; the inverse 0 EPR pairs, (N-1)m bits. `star` sends 2(N-1)m bits. Source: arXiv:2105.01109,
         section 4.
         """
-        self._root(root)
+        self._member(root, "root")
         if algorithm not in ("linear", "star") or (algorithm == "star" and op is not PARITY):
             raise InvalidArgument(f"reduce knows the algorithms linear and, for PARITY, star, not {algorithm!r} for {op!r}")
         plan, x, out = self._operands(sendq, recvq, self.rank == root, root, op, width)

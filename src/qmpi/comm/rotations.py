@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import struct
+from collections.abc import Sequence
 
 from .._core import Qubit, Verb
-from ..errors import InvalidArgument, RankOutOfRange
+from ..errors import InvalidArgument
 from ..gates import cx, cz, h, pauli_rotation, rz, s, sdg
 from .reductions import Reductions
 from .register import Register
+from .request import Joined, Request
 from .steps import Gates, Measure, Negate, Places, Plan, Receive, ReceiveBits, Send, SendBits, Step, spares
 
 _STRATEGIES = ("in-place", "out-of-place", "constant-depth")
@@ -19,12 +21,18 @@ class Rotations(Reductions):
     """exp(-iθ/2 P)."""
 
     def pauli_rotation(
-        self, theta: float, paulis: str, register: Register | Qubit, strategy: str = "in-place", auxiliary: int | None = None
+        self,
+        theta: float,
+        paulis: str,
+        register: Register | Qubit,
+        strategy: str = "in-place",
+        auxiliary: int | None = None,
+        ranks: Sequence[int] | None = None,
     ) -> None:
         """Applies exp(-iθ/2 P), where P is the product of all ranks' Pauli strings.
 
-        `in-place` brings the parity of the k ranks whose string is not only I to one of their qubits by a binary tree of remote CX, and
-        back. `out-of-place` brings it to an auxiliary, one rank after the other; `constant-depth` does so over a cat state. These two are
+        `in-place` brings the parity of the k ranks that take part to one of their qubits by a binary tree of remote CX, and back.
+        `out-of-place` brings it to an auxiliary, one rank after the other; `constant-depth` does so over a cat state. These two are
         undone by a measurement of the auxiliary and Z everywhere. Its inverse is the rotation by -θ.
 
         Args:
@@ -33,52 +41,88 @@ class Rotations(Reductions):
             register: as many qubits as letters; it may be empty.
             strategy: `in-place`, `out-of-place` or `constant-depth`, the same on all ranks.
             auxiliary: the rank that has the auxiliary, the same on all ranks; by default the first of the k.
+            ranks: the k ranks, the same on all ranks; the others' strings are only I. By default those whose string is not only I:
+                they find out by classical messages, and that they agree on all else.
 
         **Collective.**
 
         Raises:
-            InvalidArgument: another letter, another length, an unknown strategy, or the ranks disagree.
-            RankOutOfRange: bad auxiliary.
+            InvalidArgument: another letter, another length, an unknown strategy, a letter on a rank that takes no part, or the ranks
+                disagree.
+            RankOutOfRange: bad auxiliary, or bad ranks.
             FrozenQubit, FreedQubit: a qubit cannot be used.
 
         Cost: in-place 2(k-1) EPR pairs, 4(k-1) bits. Out-of-place k-1 EPR pairs (k if the auxiliary is on another rank), thrice as many
         bits; constant-depth the same pairs n, 3n-1 bits. Source: arXiv:2105.01109, section 7.
         """
         self._refuse_if_closed()
-        qubits: tuple[Qubit, ...] = ()
+        if ranks is None:
 
-        def check() -> bytes:
-            nonlocal qubits
-            qubits = self._operand(register)
-            if len(paulis) != len(qubits) or set(paulis) - set("IXYZ"):
-                raise InvalidArgument(f"pauli_rotation needs one letter I, X, Y or Z per qubit, not {paulis!r} for {len(qubits)} qubit(s)")
-            if strategy not in _STRATEGIES:
-                raise InvalidArgument(f"pauli_rotation knows the strategies {', '.join(_STRATEGIES)}, not {strategy!r}")
-            if auxiliary is not None and (not isinstance(auxiliary, int) or not 0 <= auxiliary < self.size):
-                raise RankOutOfRange(f"auxiliary {auxiliary!r} is not one of 0 … {self.size - 1}")
-            self._session.core.ids(qubits)
-            takes_part = bool(paulis.strip("I"))
-            return _ROW.pack(takes_part, theta, _STRATEGIES.index(strategy), -1 if auxiliary is None else auxiliary)
+            def check() -> bytes:
+                self._letters(paulis, register, strategy, auxiliary)
+                return _ROW.pack(bool(paulis.strip("I")), theta, _STRATEGIES.index(strategy), -1 if auxiliary is None else auxiliary)
 
-        rows = [_ROW.unpack(row) for row in self._group.gather_or_raise(check)]
-        if len({row[1:] for row in rows}) > 1:
-            raise InvalidArgument("pauli_rotation: the ranks disagree on angle, strategy or auxiliary")
-        ranks = [rank for rank, row in enumerate(rows) if row[0]]
+            rows = [_ROW.unpack(row) for row in self._group.gather_or_raise(check)]
+            if len({row[1:] for row in rows}) > 1:
+                raise InvalidArgument("pauli_rotation: the ranks disagree on angle, strategy or auxiliary")
+            ranks = [rank for rank, row in enumerate(rows) if row[0]]
+        self._rotate("pauli_rotation", theta, paulis, register, strategy, auxiliary, ranks).block()
+
+    def ipauli_rotation(
+        self,
+        theta: float,
+        paulis: str,
+        register: Register | Qubit,
+        strategy: str = "in-place",
+        auxiliary: int | None = None,
+        ranks: Sequence[int] | None = None,
+    ) -> Request[None]:
+        """`pauli_rotation` that does not wait, nor asks who takes part: by default all ranks do. `register` is frozen until the end."""
+        self._refuse_if_closed()
+        return self._rotate("ipauli_rotation", theta, paulis, register, strategy, auxiliary, range(self.size) if ranks is None else ranks)
+
+    def _letters(self, paulis: str, register: Register | Qubit, strategy: str, auxiliary: int | None) -> list[tuple[str, Qubit]]:
+        """The letters other than I with their qubits; everything is checked."""
+        qubits = self._operand(register)
+        if len(paulis) != len(qubits) or set(paulis) - set("IXYZ"):
+            raise InvalidArgument(f"pauli_rotation needs one letter I, X, Y or Z per qubit, not {paulis!r} for {len(qubits)} qubit(s)")
+        if strategy not in _STRATEGIES:
+            raise InvalidArgument(f"pauli_rotation knows the strategies {', '.join(_STRATEGIES)}, not {strategy!r}")
+        if auxiliary is not None:
+            self._member(auxiliary, "auxiliary")
+        self._session.core.ids(qubits)
+        return [(letter, qubit) for letter, qubit in zip(paulis, qubits, strict=True) if letter != "I"]
+
+    def _rotate(
+        self,
+        call: str,
+        theta: float,
+        paulis: str,
+        register: Register | Qubit,
+        strategy: str,
+        auxiliary: int | None,
+        ranks: Sequence[int],
+    ) -> Request[None]:
+        letters = self._letters(paulis, register, strategy, auxiliary)
+        ranks = sorted({self._member(rank, "one of ranks,") for rank in ranks})
+        if letters and self.rank not in ranks:
+            raise InvalidArgument(f"pauli_rotation: rank {self.rank} has {paulis!r}, but takes no part: ranks are {ranks}")
         if len(ranks) < 2:
-            if self.rank in ranks:  # a rotation about I alone is a global phase
-                pauli_rotation(theta, paulis, Register(qubits))
-            return
+            if letters:  # a rotation about I alone is a global phase
+                pauli_rotation(theta, paulis, register)
+            return self._nothing(None)
         helper = ranks[0] if auxiliary is None or strategy == "in-place" else auxiliary
         if self.rank not in ranks and self.rank != helper:
             self._collectives += 1
-            return
-        letters = [(letter, qubit) for letter, qubit in zip(paulis, qubits, strict=True) if letter != "I"]
+            return self._nothing(None)
         plan = Plan(targets=(), final=True)
-        share: Places = (letters[0][1],) if letters else ()
+        share: Places = ()  # a qubit with this rank's parity: 0 if there is no letter
+        if self.rank in ranks:
+            share = (letters[0][1],) if letters else spares(1, held=False)
         middle = {"in-place": self._in_place, "out-of-place": self._out_of_place, "constant-depth": self._constant_depth}[strategy]
         local = _to_parity("".join(letter for letter, _ in letters), tuple(qubit for _, qubit in letters))
         plan.steps = [*local, *middle(theta, share, ranks, helper), *(step.inverse() for step in reversed(local))]
-        self._post("pauli_rotation", "pauli_rotation", plan, dict).block()
+        return Joined([self._post(call, "pauli_rotation", plan, dict)], lambda: None)
 
     def _in_place(self, theta: float, share: Places, ranks: list[int], _: int) -> list[Step]:
         position, up, reach = ranks.index(self.rank), list[list[Step]](), 1
