@@ -6,10 +6,11 @@ shortcuts of fast mode charge what the protocol would have.
 
 from __future__ import annotations
 
+import operator
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import astuple, dataclass
+from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
@@ -51,8 +52,12 @@ class Charges:
         self.bits_received += charges[3]
         self.measurements += charges[4]
 
+    def numbers(self) -> tuple[int, int, int, int, int]:
+        """One number per attribute, in their order."""
+        return self.epr_pairs, self.epr_halves, self.bits_sent, self.bits_received, self.measurements
+
     def __sub__(self, other: Charges) -> Charges:
-        return Charges(*(a - b for a, b in zip(astuple(self), astuple(other), strict=True)))
+        return Charges(*map(operator.sub, self.numbers(), other.numbers()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +105,7 @@ class Book:
 def _added(parts: Iterable[Charges]) -> Charges:
     total = Charges()
     for part in parts:
-        total.add(astuple(part))
+        total.add(part.numbers())
     return total
 
 
@@ -161,7 +166,7 @@ class Ledger:
     def _grouped(self, key: Callable[[str, int, str], Key]) -> dict[Key, Charges]:
         groups: defaultdict[Key, Charges] = defaultdict(Charges)
         for entry, charges in self._book.entries.items():
-            groups[key(*entry)].add(astuple(charges))
+            groups[key(*entry)].add(charges.numbers())
         return dict(groups)
 
     @property
@@ -181,7 +186,7 @@ class Ledger:
             yield
         finally:
             spent = self._book.now() - before
-            self._book.sections.setdefault(name, Charges()).add(astuple(spent))
+            self._book.sections.setdefault(name, Charges()).add(spent.numbers())
 
     def total(self) -> Total:
         """What all ranks of the communicator spent.
