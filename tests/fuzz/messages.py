@@ -162,7 +162,7 @@ class Receive(Step):
         )
         task = Task(self, (self.rank,))
         if self.source == NULL:
-            receive.transfer = Transfer(-1, self.copies, self.comm, NULL, self.rank, 0, (), self.targets or ())
+            receive.transfer = Transfer(-1, self.copies, self.comm, NULL, self.rank, self.tag, (), self.targets or ())
             receive.outcome = "done"
         elif number is None:
             model.need(model.first_message(receive) is not None)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import qmpi
-from qmpi import ANY_TAG, PROC_NULL
+from qmpi import ANY_TAG, PROC_NULL, errors
 from tests.mpi.lab import Lab
 
 
@@ -273,7 +273,13 @@ def test_proc_null_is_legal_everywhere_and_does_nothing(lab: Lab, kind: str) -> 
         assert len(comm.recv(None, null, status=status)) == 0
         assert status == qmpi.Status(PROC_NULL, ANY_TAG, 0)
         got = comm.recv(target, null)
-        comm.unrecv(got)
+        comm.unrecv(got, null)
+        got = comm.recv(target, null, 5, status)
+        with pytest.raises(errors.UnmatchedInverse):
+            comm.unrecv(got, null, 4)
+        comm.unrecv(got, null, 5)
+        got = comm.recv(target, null, ANY_TAG, status)
+        comm.unrecv(got, status.source, status.tag)
         nothing = comm.irecv(None, null).wait()
         comm.iunrecv(nothing).wait()
         got = comm.recv_move(target, null)

@@ -155,7 +155,7 @@ class PointToPoint(Collective):
         """`unsend` that does not wait; `q` is frozen until the request is finished."""
         return self._unsend("iunsend", q, dest, tag)
 
-    def unrecv(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | None = None) -> None:
+    def unrecv(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> None:
         """Undoes `recv`: applies H, measures, sends the bits; the qubits stay here in |0⟩. Never waits for the peer.
 
         Args:
@@ -173,7 +173,7 @@ class PointToPoint(Collective):
         """
         self._unrecv("unrecv", q, source, tag).block()
 
-    def iunrecv(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | None = None) -> Request[None]:
+    def iunrecv(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> Request[None]:
         """`unrecv`, which never waits anyway, as a request."""
         return self._unrecv("iunrecv", q, source, tag)
 
@@ -268,7 +268,7 @@ class PointToPoint(Collective):
         """`unsend_move` that does not wait; `q` is frozen until the request is finished."""
         return self._unsend_move("iunsend_move", q, dest, tag)
 
-    def unrecv_move(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | None = None) -> None:
+    def unrecv_move(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> None:
         """Undoes `recv_move`: moves the state back; the qubits stay here in |0⟩.
 
         Args:
@@ -286,7 +286,7 @@ class PointToPoint(Collective):
         """
         self._unrecv_move("unrecv_move", q, source, tag).block()
 
-    def iunrecv_move(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | None = None) -> Request[None]:
+    def iunrecv_move(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> Request[None]:
         """`unrecv_move` that does not wait; `q` is frozen until the request is finished."""
         return self._unrecv_move("iunrecv_move", q, source, tag)
 
@@ -516,7 +516,7 @@ class PointToPoint(Collective):
         sendtag: int | None = None,
         recvq: Register | Qubit | None = None,
         source: int | Wildcard | None = None,
-        recvtag: int | None = None,
+        recvtag: int | Wildcard | None = None,
     ) -> None:
         """Undoes `sendrecv`, both copies.
 
@@ -546,7 +546,7 @@ class PointToPoint(Collective):
         sendtag: int | None = None,
         recvq: Register | Qubit | None = None,
         source: int | Wildcard | None = None,
-        recvtag: int | None = None,
+        recvtag: int | Wildcard | None = None,
     ) -> Request[None]:
         """`unsendrecv` that does not wait."""
         return self._unsendrecv("iunsendrecv", Side.ORIGINAL, sendq, dest, sendtag, recvq, source, recvtag)
@@ -603,7 +603,7 @@ class PointToPoint(Collective):
         dest: int | Wildcard | None = None,
         sendtag: int | None = None,
         source: int | Wildcard | None = None,
-        recvtag: int | None = None,
+        recvtag: int | Wildcard | None = None,
     ) -> None:
         """Undoes `sendrecv_replace`: moves both states back.
 
@@ -630,7 +630,7 @@ class PointToPoint(Collective):
         dest: int | Wildcard | None = None,
         sendtag: int | None = None,
         source: int | Wildcard | None = None,
-        recvtag: int | None = None,
+        recvtag: int | Wildcard | None = None,
     ) -> Request[None]:
         """`unsendrecv_replace` that does not wait."""
         return self._unsendrecv("iunsendrecv_replace", Side.SOURCE, q, dest, sendtag, None, source, recvtag)
@@ -806,7 +806,7 @@ class PointToPoint(Collective):
         sendtag: int | None,
         recvq: Register | Qubit | None,
         source: int | Wildcard | None,
-        recvtag: int | None,
+        recvtag: int | Wildcard | None,
     ) -> Request[None]:
         received = None if recvq is None else self._operand(recvq)
         came_from = None if source is None else self._peer(source)

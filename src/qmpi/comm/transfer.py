@@ -137,7 +137,7 @@ class Transfer:
             if status is not None:
                 status.source, status.tag, status.count = PROC_NULL, ANY_TAG, 0
             qubits = () if target is None else tuple(target)
-            return self._nothing(Register(qubits, self._operation(0, side, None, 0, qubits, site)))
+            return self._nothing(Register(qubits, self._operation(0, side, None, tag, qubits, site)))
         ticket = self._session.core.receive(verb, target, peer, self._context + USER, wanted_tag, wanted=wanted)
 
         def finish() -> Register:
@@ -153,13 +153,13 @@ class Transfer:
     def _unsend(self, call: str, q: Register | Qubit, dest: int | Wildcard | None, tag: int | None) -> Request[None]:
         return self._undo(call, self._find(Side.ORIGINAL, q, dest, tag))
 
-    def _unrecv(self, call: str, q: Register | Qubit, source: int | Wildcard | None, tag: int | None) -> Request[None]:
+    def _unrecv(self, call: str, q: Register | Qubit, source: int | Wildcard | None, tag: int | Wildcard | None) -> Request[None]:
         return self._undo(call, self._find(Side.COPY, q, source, tag))
 
     def _unsend_move(self, call: str, q: Register | Qubit, dest: int | Wildcard | None, tag: int | None) -> Request[None]:
         return self._undo(call, self._find(Side.SOURCE, q, dest, tag))
 
-    def _unrecv_move(self, call: str, q: Register | Qubit, source: int | Wildcard | None, tag: int | None) -> Request[None]:
+    def _unrecv_move(self, call: str, q: Register | Qubit, source: int | Wildcard | None, tag: int | Wildcard | None) -> Request[None]:
         return self._undo(call, self._find(Side.DESTINATION, q, source, tag))
 
     def _leave(self, operation: Operation, error: BaseException | None) -> None:
@@ -241,7 +241,7 @@ class Transfer:
 
         return self._request(call, ticket, lambda: None, ending=ending, cancellable=False)
 
-    def _operation(self, number: int, side: Side, peer: int | None, tag: int, qubits: tuple[Qubit, ...], site: int) -> Operation:
+    def _operation(self, number: int, side: Side, peer: int | None, tag: int | Wildcard, qubits: tuple[Qubit, ...], site: int) -> Operation:
         """Enters an operation; `peer` is a universe rank."""
         rank = None if peer is None else self._comm_rank[peer]
         operation = Operation(number, side, self, rank, tag, qubits, site)
@@ -272,7 +272,7 @@ class Transfer:
         side: Side,
         q: Register | Qubit,
         peer: int | Wildcard | None,
-        tag: int | None,
+        tag: int | Wildcard | None,
         fits: Callable[[Operation], bool] = lambda operation: operation.partner is None or operation.side.obliges,
     ) -> Operation:
         qubits = self._operand(q)

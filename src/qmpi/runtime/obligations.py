@@ -15,6 +15,7 @@ from typing import Any
 
 from .._core import Qubit, describe_site
 from ..errors import OutstandingCopies, UnmatchedInverse, source_line
+from ..world.wildcards import Wildcard
 
 REMEMBERED = 256
 
@@ -49,7 +50,7 @@ class Operation:
         side: which part of it this rank holds.
         comm: the communicator it went through.
         peer: the other side's rank in the communicator, None for PROC_NULL and for collectives.
-        tag: its message's tag.
+        tag: its message's tag; of a receive from PROC_NULL, what it asked for.
         qubits: this rank's handles, in the message's order.
         site: where in the program it was issued.
         name: the call.
@@ -66,7 +67,7 @@ class Operation:
     side: Side
     comm: Any
     peer: int | None
-    tag: int
+    tag: int | Wildcard
     qubits: tuple[Qubit, ...]
     site: int
     name: str = ""
