@@ -179,3 +179,26 @@ def first():
 qmpi.run(first, 8)
 """
     subprocess.run([sys.executable, "-c", program], check=True, timeout=60)
+
+
+@pytest.mark.timeout(30)
+def test_wrapping_a_communicator_waits_for_nobody_and_meets_no_message_of_the_program():
+    """Some ranks come to qmpi before a classical collective, some after it: each call of it gets the program's own messages."""
+
+    def program() -> tuple[list[str], int]:
+        comm = qmpi.COMM_WORLD
+        told = []
+        for k in range(3):
+            early = qmpi.Comm(comm.mpi) if (comm.rank + k) % 3 == 0 else None
+            told.append(comm.mpi.bcast(f"round {k}" if comm.rank == 1 else None, root=1))
+            with early or qmpi.Comm(comm.mpi) as again:
+                q = again.alloc(1)
+                qmpi.gates.x(q) if again.rank == 0 else None
+                with again.bcast(q, root=0):
+                    told.append(str(int(qmpi.probability(q[0]))))
+                qmpi.reset(q)
+                again.free(q)
+        return told, pair()
+
+    (first, *others) = qmpi.run(program, 4, seed=3)
+    assert first[0] == ["round 0", "1", "round 1", "1", "round 2", "1"] and [told for told, _ in others] == [first[0]] * 3

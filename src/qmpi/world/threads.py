@@ -112,8 +112,7 @@ def join(comm: Any) -> tuple[Universe, Membership]:
         raise CommunicatorError(f"qmpi.Comm wraps a communicator of the thread world (as qmpi.COMM_WORLD.mpi), not {comm!r}")
     if comm.hub is not world.hub:
         raise OutsideUniverse("the communicator belongs to another run of the thread world")
-    context = comm.bcast(universe.arena.next_contexts(1) if comm.rank == 0 else None)
-    return universe, Membership(comm, comm.rank, comm.members, context)
+    return universe, Membership(comm, comm.rank, comm.members, world.hub.agree(comm, lambda: universe.arena.next_contexts(1)))
 
 
 def split(comm: Any, color: int | None, key: int) -> Any | None:
