@@ -89,20 +89,25 @@ def price(strategy: str, ranks: list[int], auxiliary: int | None) -> tuple[int, 
     return pairs, 3 * pairs - (strategy == "constant-depth")
 
 
+def rotate_at_its_price(lab: Lab, strings: list[str], strategy: str, auxiliary: int | None, taking_part: list[int], **named: Any) -> None:
+    """By some angle; nothing is kept of it."""
+    comm = lab.comm
+    held, before = comm._session.core.held, comm.ledger.total()
+    rotate(lab, float(lab.rng.uniform(-7, 7)), strings, strategy, auxiliary, **named)
+    after = comm.ledger.total()
+    spent = after.epr_pairs - before.epr_pairs, after.classical_bits - before.classical_bits
+    assert spent == price(strategy, taking_part, auxiliary)
+    assert comm._session.core.held == held and not comm._session.obligations.outstanding(comm)
+
+
 @pytest.mark.parametrize("strategy", STRATEGIES)
 @pytest.mark.parametrize("string", STRINGS)
 def test_a_rotation_is_the_exponential_of_its_string_at_its_price_wherever_its_auxiliary_is(lab: Lab, string: str, strategy: str) -> None:
-    comm, size = lab.comm, lab.comm.size
+    size = lab.comm.size
     strings = [STRINGS[string](rank, size) for rank in range(size)]
     entangled(lab, strings)
-    held = comm._session.core.held
     for auxiliary in (None, *range(size)):
-        before = comm.ledger.total()
-        rotate(lab, float(lab.rng.uniform(-7, 7)), strings, strategy, auxiliary)
-        after = comm.ledger.total()
-        spent = after.epr_pairs - before.epr_pairs, after.classical_bits - before.classical_bits
-        assert spent == price(strategy, ranks_of(strings), auxiliary)
-        assert comm._session.core.held == held and not comm._session.obligations.outstanding(comm)
+        rotate_at_its_price(lab, strings, strategy, auxiliary, ranks_of(strings))
     lab.give_up()
 
 
@@ -110,18 +115,14 @@ def test_a_rotation_is_the_exponential_of_its_string_at_its_price_wherever_its_a
 @pytest.mark.parametrize("string", STRINGS)
 def test_who_knows_the_ranks_need_not_ask_and_need_not_wait(lab: Lab, string: str, strategy: str) -> None:
     """By default all ranks take part; one whose string is only I lends a qubit in |0⟩."""
-    comm, size = lab.comm, lab.comm.size
+    size = lab.comm.size
     strings = [STRINGS[string](rank, size) for rank in range(size)]
     entangled(lab, strings)
-    held, letters = comm._session.core.held, ranks_of(strings)
+    letters = ranks_of(strings)
     some = sorted({*letters, int(lab.rng.integers(size))})
     for waits, ranks in ((True, letters), (True, some), (False, letters), (False, some[::-1]), (False, None)):
-        before, auxiliary = comm.ledger.total(), [None, *range(size)][lab.rng.integers(size + 1)]
-        rotate(lab, float(lab.rng.uniform(-7, 7)), strings, strategy, auxiliary, waits=waits, ranks=ranks)
-        after = comm.ledger.total()
-        spent = after.epr_pairs - before.epr_pairs, after.classical_bits - before.classical_bits
-        assert spent == price(strategy, list(range(size)) if ranks is None else ranks, auxiliary)
-        assert comm._session.core.held == held and not comm._session.obligations.outstanding(comm)
+        auxiliary = [None, *range(size)][lab.rng.integers(size + 1)]
+        rotate_at_its_price(lab, strings, strategy, auxiliary, list(range(size)) if ranks is None else ranks, waits=waits, ranks=ranks)
     lab.give_up()
 
 
