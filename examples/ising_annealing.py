@@ -51,16 +51,6 @@ def anneal(comm: Comm, spins_per_rank: int = 2, steps: int = 100) -> Register:
     return spins
 
 
-def report(comm: Comm, spins: Register) -> None:
-    """Measures all spins and lets rank 0 print what came out and what it cost; collective."""
-    outcomes, spent = comm.measure(spins), comm.ledger.total()
-    if comm.rank == 0:
-        ring = [bit for bits in outcomes for bit in bits]
-        neel = all(a != b for a, b in pairwise([*ring, ring[0]]))
-        print("spins    ", *("".join(map(str, bits)) for bits in outcomes), "(a Néel state)" if neel else "(not a Néel state)")
-        print(f"EPR pairs {spent.epr_pairs}\nbits      {spent.classical_bits}")
-
-
 def main() -> None:
     """Reads the arguments, anneals, and lets rank 0 print what came out."""
     parser = Arguments(__doc__)
@@ -74,9 +64,14 @@ def main() -> None:
     if arguments.seed is not None:
         os.environ["QMPI_SEED"] = str(arguments.seed)
     begin = perf_counter()
-    report(comm, anneal(comm, arguments.spins_per_rank, arguments.steps))
+    outcomes = comm.measure(anneal(comm, arguments.spins_per_rank, arguments.steps))
+    seconds = perf_counter() - begin
+    spent = comm.ledger.total()
     if comm.rank == 0:
-        print(f"time      {perf_counter() - begin:.2f} s")
+        ring = [bit for bits in outcomes for bit in bits]
+        neel = all(a != b for a, b in pairwise([*ring, ring[0]]))
+        print("spins    ", *("".join(map(str, bits)) for bits in outcomes), "(a Néel state)" if neel else "(not a Néel state)")
+        print(f"EPR pairs {spent.epr_pairs}\nbits      {spent.classical_bits}\ntime      {seconds:.2f} s")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ neighbour's. A start is classical only, and the next pair is made at once after 
 from itertools import pairwise
 
 from arguments import Arguments, whole
-from ising_annealing import couple, report
+from ising_annealing import couple
 
 import qmpi
 from qmpi import Comm, Register, h, rx
@@ -45,7 +45,13 @@ def main() -> None:
     comm = qmpi.COMM_WORLD
     if comm.size * arguments.spins_per_rank > 20:
         parser.error(f"a ring has at most 20 spins here, not {comm.size} × {arguments.spins_per_rank}")
-    report(comm, anneal(comm, arguments.spins_per_rank, arguments.steps))
+    outcomes = comm.measure(anneal(comm, arguments.spins_per_rank, arguments.steps))
+    spent = comm.ledger.total()
+    if comm.rank == 0:
+        ring = [bit for bits in outcomes for bit in bits]
+        neel = all(a != b for a, b in pairwise([*ring, ring[0]]))
+        print("spins    ", *("".join(map(str, bits)) for bits in outcomes), "(a Néel state)" if neel else "(not a Néel state)")
+        print(f"EPR pairs {spent.epr_pairs}\nbits      {spent.classical_bits}")
 
 
 if __name__ == "__main__":

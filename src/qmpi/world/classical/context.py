@@ -42,10 +42,12 @@ class Context:
             if len(here) == len(self.members):
                 for each in self._barriers.pop(turn).values():
                     each.happen()
-        return event, lambda: self.ended(set(range(len(self.members))) - set(here))
+        return event, lambda: self.ended(rank for rank in range(len(self.members)) if rank not in here)
 
     def ended(self, ranks: Iterable[int], all_of_them: bool = False) -> str:
         """Says which of the ranks have ended; nothing if none has, or not all of them."""
+        if not self.gone:  # asked in every wait, every 50 ms: a thousand ranks would have no time for anything else
+            return ""
         asked = list(ranks)
         gone = [str(rank) for rank in asked if self.members[rank] in self.gone]
         if not gone or (all_of_them and len(gone) < len(asked)):
