@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import re
 import sys
+from functools import cache
 
 import pytest
 
@@ -12,25 +13,23 @@ from tests.mpi.launch import DEFAULTS, PROGRAMS, Run, launch, start
 
 PYTEST = ["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
 WITH_MPI = [*PYTEST, "--with-mpi"]
-JOBS = [
-    *((ranks, {"QMPI_MODE": mode}) for ranks in (1, 2, 3, 4) for mode in ("fast", "faithful")),
-    (3, {"QMPI_MODE": "faithful", "QMPI_DTYPE": "complex64"}),
-    (3, {"QMPI_MODE": "fast", "QMPI_ISA": "plain"}),
-]
+JOBS: list[tuple[int, dict[str, str]]] = [(ranks, {"QMPI_MODE": mode}) for ranks in (1, 2, 3, 4) for mode in ("fast", "faithful")]
+ON_RANKS = [*JOBS, (3, {"QMPI_MODE": "faithful", "QMPI_DTYPE": "complex64"})]  # neither precision nor instruction set
+ON_THREADS = [*JOBS, (3, {"QMPI_MODE": "fast", "QMPI_ISA": "plain"})]  # is a matter of the world
 
 
 def name(value: object) -> str:
-    return "-".join(value.values()) if isinstance(value, dict) else f"{value} ranks"
+    return "-".join(value.values()) if isinstance(value, dict) else f"{value}-ranks"
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("ranks", "settings"), JOBS, ids=name)
+@pytest.mark.parametrize(("ranks", "settings"), ON_RANKS, ids=name)
 def test_the_laws_hold_on_ranks(ranks: int, settings: dict[str, str]) -> None:
     all_pass(launch(ranks, [*WITH_MPI, "tests/mpi"], settings, timeout_s=240))
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize(("ranks", "settings"), JOBS, ids=name)
+@pytest.mark.parametrize(("ranks", "settings"), ON_THREADS, ids=name)
 def test_the_laws_hold_on_threads(ranks: int, settings: dict[str, str]) -> None:
     all_pass(start([sys.executable, *PYTEST, "--threads", str(ranks), "tests/mpi"], DEFAULTS | settings, timeout_s=240))
 
@@ -88,25 +87,43 @@ def test_a_launcher_that_hangs_is_killed() -> None:
 PROGRAMS_PER_RUN = 25
 
 
-def reproducible(ranks: int, world: str = "processes", **settings: str) -> str:
-    arguments = [str(PROGRAMS / "reproducible.py"), str(PROGRAMS_PER_RUN)]
-    if world == "processes":
-        run = launch(ranks, arguments, settings, timeout_s=100)
-    else:
-        command = [sys.executable, "-m", "qmpi", "run", "--threads", "-n", str(ranks), *arguments]
-        run = start(command, DEFAULTS | settings, timeout_s=100)
+SEEDS = range(1, 101)
+
+
+def reproducible(ranks: int, **settings: str) -> str:
+    run = launch(ranks, [str(PROGRAMS / "reproducible.py"), str(PROGRAMS_PER_RUN)], settings, timeout_s=100)
     assert run.code == 0, run.tail()
-    lines = run.output.splitlines()
-    assert len(lines) == PROGRAMS_PER_RUN and all(re.fullmatch(r"\d+ [01]+( [01]*)+", line) for line in lines), run.tail()
-    return run.output
+    return programs(run.output)
 
 
-@pytest.mark.parametrize("seed", range(1, 101))
+def programs(output: str) -> str:
+    """The lines of a run, as they should be."""
+    lines = output.splitlines()
+    assert len(lines) == PROGRAMS_PER_RUN and all(re.fullmatch(r"\d+ [01]+( [01]*)+", line) for line in lines), output
+    return output
+
+
+def run_of(seed: int) -> tuple[int, str, str]:
+    """Ranks, and the modes of processes and of threads."""
+    return 2 + seed % 3, *(("fast", "faithful") if seed % 2 else ("faithful", "fast"))
+
+
+@cache
+def on_threads() -> dict[int, str]:
+    """What comes out on threads under every seed."""
+    wanted = {seed: "{0}:{2}:{seed}".format(*run_of(seed), seed=seed) for seed in SEEDS}
+    command = [sys.executable, str(PROGRAMS / "many_seeds.py"), str(PROGRAMS_PER_RUN), *wanted.values()]
+    run = start(command, DEFAULTS, timeout_s=200)
+    assert run.code == 0, run.tail()
+    outputs = dict(part.split("\n", 1) for part in re.split(r"^(?=\d:)", run.output, flags=re.MULTILINE) if part)
+    return {seed: programs(outputs[words]) for seed, words in wanted.items()}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("seed", SEEDS)
 def test_both_modes_and_both_worlds_give_the_same_outcomes_under_one_seed(seed: int) -> None:
-    ranks = 2 + seed % 3
-    one, other = ("processes", "threads") if seed % 2 else ("threads", "processes")
-    fast = reproducible(ranks, one, QMPI_MODE="fast", QMPI_SEED=str(seed))
-    assert fast == reproducible(ranks, other, QMPI_MODE="faithful", QMPI_SEED=str(seed))
+    ranks, mode, _ = run_of(seed)
+    assert reproducible(ranks, QMPI_MODE=mode, QMPI_SEED=str(seed)) == on_threads()[seed]
 
 
 def test_a_seed_gives_the_same_outcomes_again_and_another_seed_gives_others() -> None:
