@@ -96,10 +96,7 @@ class Quantum:
         self.targets = qmpi.Register()
 
     def send(self, message: Message) -> Callable[[], object]:
-        q = some(self.comm, len(message.bits))
-        for qubit, bit in zip(q, message.bits, strict=True):
-            if bit:
-                qmpi.gates.x(qubit)
+        q = holding(self.comm, message.bits)
         self.sent.append((q, message))
         result: Any = getattr(self.comm, message.call + self.moves)(q, message.dest, message.tag)
         return result.wait if message.call.startswith("i") else lambda: None  # type: ignore[no-any-return]
@@ -177,6 +174,15 @@ class Classical:
         return hear
 
 
+def holding(comm: qmpi.Comm, values: list[int]) -> qmpi.Register:
+    """Qubits in a basis state."""
+    q = some(comm, len(values))
+    for qubit, bit in zip(q, values, strict=True):
+        if bit:
+            qmpi.gates.x(qubit)
+    return q
+
+
 def bits(q: qmpi.Register) -> list[int]:
     found: list[int] = definite([qmpi.probability(qubit) for qubit in q]).tolist()
     return found
@@ -186,14 +192,15 @@ def perform(world: Quantum | Classical, comm: qmpi.Comm, one: Round) -> list[Hea
     """What this rank's receives heard, in the order of the calls."""
     mine = [message for message in one.messages if message.source == comm.rank]
 
-    def begin() -> Iterator[Callable[[], Heard]]:
-        return (world.receive(receive) for receive in one.receives[comm.rank])
+    def begin() -> list[Callable[[], Heard]]:
+        return [world.receive(receive) for receive in one.receives[comm.rank]]
 
-    hears = list(begin()) if one.receives_first else []
+    hears = begin() if one.receives_first else []
     comm.mpi.Barrier()
     waits = [world.send(message) for message in mine]
     comm.mpi.Barrier()
-    hears = hears or list(begin())
+    if not one.receives_first:
+        hears = begin()
     for wait in waits:
         wait()
     return [hear() for hear in hears]
@@ -262,10 +269,7 @@ def test_both_ways_are_mpi_s_and_come_back(comm: qmpi.Comm, rng: np.random.Gener
                 comm.mpi.Sendrecv(buffer, ends[0], tags[here], target, ends[1], tag, there)
             assert there.Get_count(MPI.BYTE) == len(came)
             assert (buffer if replaces else target).tolist() == (came or (all_bits[here] if replaces else [0] * count))
-        q, target_q = comm.alloc(count), qmpi.Register()
-        for qubit, bit in zip(q, all_bits[here], strict=True):
-            if bit:
-                qmpi.gates.x(qubit)
+        q, target_q = holding(comm, all_bits[here]), qmpi.Register()
         status = qmpi.Status()
         tag = ANY_TAG if here in idle else tags[source]
         if replaces:

@@ -193,7 +193,8 @@ def test_wrapping_a_communicator_waits_for_nobody_and_meets_no_message_of_the_pr
             told.append(comm.mpi.bcast(f"round {k}" if comm.rank == 1 else None, root=1))
             with early or qmpi.Comm(comm.mpi) as again:
                 q = again.alloc(1)
-                qmpi.gates.x(q) if again.rank == 0 else None
+                if again.rank == 0:
+                    qmpi.gates.x(q)
                 with again.bcast(q, root=0):
                     told.append(str(int(qmpi.probability(q[0]))))
                 qmpi.reset(q)

@@ -4,10 +4,8 @@ ranks form a grid."""
 from __future__ import annotations
 
 import operator
-from collections import defaultdict
 from collections.abc import Callable, Sequence
 from itertools import count
-from threading import Lock
 from typing import Any, NoReturn
 
 from ...errors import InvalidArgument, PeerFailed
@@ -27,9 +25,6 @@ class Hub:
         self._numbers = count()
         self._make_error: Callable[[], BaseException] | None = None
         self._gone: set[int] = set()
-        self._lock = Lock()
-        self._calls: defaultdict[tuple[int, int], count[int]] = defaultdict(count)  # of `agree`, by context and rank
-        self._agreed: dict[tuple[int, int], tuple[int, int]] = {}  # by context and call: the number, and how many will ask for it
         world = self.context(tuple(range(size)))
         self._world = [Classical(self, world, rank) for rank in range(size)]
 
@@ -56,17 +51,9 @@ class Hub:
         return Context(next(self._numbers), members, self.check, self._gone)
 
     def agree(self, comm: Classical, draw: Callable[[], int]) -> int:
-        """A number that the n-th calls of all ranks of a communicator have in common, drawn by the first of them.
-
-        Nobody waits, and no message meets those of the program.
-        """
+        """A number that the n-th calls of all ranks of a communicator have in common. See `Context.agree`."""
         comm._check()
-        with self._lock:
-            call = comm.context, next(self._calls[comm.context, comm.rank])
-            number, left = self._agreed.pop(call) if call in self._agreed else (draw(), comm.size)
-            if left > 1:
-                self._agreed[call] = number, left - 1
-        return number
+        return comm._shared.agree(comm.rank, draw)
 
 
 class Classical(Collectives):

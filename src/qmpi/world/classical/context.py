@@ -32,6 +32,17 @@ class Context:
         self._lock = Lock()
         self._turns = [count() for _ in members]
         self._barriers: dict[int, dict[int, Event]] = {}
+        self._calls = [count() for _ in members]
+        self._agreed: dict[int, tuple[int, int]] = {}  # by call: the number, and how many ranks will still ask for it
+
+    def agree(self, rank: int, draw: Callable[[], int]) -> int:
+        """A number that the ranks' n-th calls have in common, drawn by the first of them. Nobody waits, and no message is sent."""
+        call = next(self._calls[rank])
+        with self._lock:
+            number, left = self._agreed.pop(call) if call in self._agreed else (draw(), len(self.members))
+            if left > 1:
+                self._agreed[call] = number, left - 1
+        return number
 
     def come(self, rank: int) -> tuple[Event, Callable[[], str]]:
         """Enters this rank's next barrier; what is returned happens when all ranks have entered it, unless one of them has ended."""
