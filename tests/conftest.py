@@ -1,23 +1,72 @@
-"""What holds for all tests: those in tests/mpi want ranks, and are collected only with --with-mpi (under a launcher) or --threads N.
+"""What holds for all tests: how many of them are run, and where.
 
-The plain `python -m pytest` runs them nevertheless, in both worlds, on 1 to 4 ranks and in every mode, through test_in_both_worlds.py.
+`python -m pytest` runs every law of tests/laws in some worlds (tests/worlds), and all else; `--thorough` in all worlds, with every seed.
 """
 
-from pathlib import Path
+from __future__ import annotations
+
+import os
+import re
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadScopeScheduling
+
+MOST_WORKERS = 8
 
 settings.register_profile("qmpi", deadline=None, print_blob=True)  # no test asserts a time
 settings.load_profile("qmpi")
 
-MPI_TESTS = Path(__file__).resolve().parent / "mpi"
-
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--with-mpi", action="store_true", help="run tests/mpi on the ranks of the launcher that started this")
-    parser.addoption("--threads", type=int, default=0, metavar="N", help="run tests/mpi on N ranks that are threads of this process")
+    group = parser.getgroup("qmpi", "ranks (and --with-mpi: on the ranks of the launcher that started this, `mpiexec -n 3 python -m pytest`)")
+    group.addoption(
+        "--world",
+        action="append",
+        default=[],
+        metavar="WORLD",
+        help="test the laws of tests/laws there, as threads:3, mpi:4:faithful or mpi:3:faithful:complex64 (may be repeated)",
+    )
+    group.addoption("--here", action="store_true", help="in this very process, with --world threads:RANKS: for debuggers")
+    group.addoption("--thorough", action="store_true", help="every world, seed and program; half an hour")
+    group.addoption("--serve", metavar="SOCKET", help="as a process of a world: run what is asked for there (tests/worlds/inside.py)")
 
 
-def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
-    return True if collection_path == MPI_TESTS and not (config.getoption("--with-mpi") or config.getoption("--threads")) else None
+def pytest_configure(config: pytest.Config) -> None:
+    config.addinivalue_line("markers", "thorough: only with --thorough")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--thorough") or config.getoption("--serve"):
+        return
+    dropped = [item for item in items if item.get_closest_marker("thorough")]
+    config.hook.pytest_deselected(items=dropped)
+    items[:] = [item for item in items if not item.get_closest_marker("thorough")]
+
+
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    """One test, ranks, and what a debugger looks at run in this very process."""
+    alone = config.getoption("keyword") or any("::" in argument for argument in config.args)
+    in_world = config.getoption("--with-mpi") or config.getoption("--here")
+    return 0 if alone or in_world else min(len(os.sched_getaffinity(0)), MOST_WORKERS)
+
+
+class Schedule(LoadScopeScheduling):
+    """A world's laws come to one worker, and so do the tests of any other file."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file, _, name = nodeid.partition("::")
+        world = re.search(r"\[((threads|mpi):[^-\]]+)", name)
+        return world[1] if world else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Schedule:
+    return Schedule(config, log)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What was not tested does not hold."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is not None and reporter.stats.get("skipped") and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED

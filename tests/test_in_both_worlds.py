@@ -1,4 +1,4 @@
-"""Everything that needs a process of its own, started from a plain `python -m pytest`: tests/mpi in both worlds, 1 to 4 ranks, every mode,
+"""Everything that needs a process of its own, started from a plain `python -m pytest`: tests/laws in both worlds, 1 to 4 ranks, every mode,
 and programs that need processes of their own (a universe is founded once per process, with one seed and one mode)."""
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from tests.mpi.launch import DEFAULTS, PROGRAMS, Run, launch, start
+from tests.worlds.launch import DEFAULTS, PROGRAMS, Run, launch, start
 
 PYTEST = ["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
 WITH_MPI = [*PYTEST, "--with-mpi"]
@@ -24,28 +24,28 @@ def name(value: object) -> str:
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("ranks", "settings"), ON_RANKS, ids=name)
 def test_the_laws_hold_on_ranks(ranks: int, settings: dict[str, str]) -> None:
-    all_pass(launch(ranks, [*WITH_MPI, "tests/mpi"], settings, timeout_s=240))
+    all_pass(launch(ranks, [*WITH_MPI, "tests/laws"], settings, timeout_s=240))
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(("ranks", "settings"), ON_THREADS, ids=name)
 def test_the_laws_hold_on_threads(ranks: int, settings: dict[str, str]) -> None:
-    all_pass(start([sys.executable, *PYTEST, "--threads", str(ranks), "tests/mpi"], DEFAULTS | settings, timeout_s=240))
+    all_pass(start([sys.executable, *PYTEST, "--threads", str(ranks), "tests/laws"], DEFAULTS | settings, timeout_s=240))
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("ranks", "ranks_per_node"), [(2, 1), (4, 1), (4, 2)], ids=lambda number: str(number))
 def test_the_laws_of_state_vectors_hold_over_nodes(ranks: int, ranks_per_node: int) -> None:
     settings = {"QMPI_RANKS_PER_NODE": str(ranks_per_node)}
-    all_pass(launch(ranks, [*WITH_MPI, "tests/mpi/test_statevector.py"], settings, timeout_s=100))
-    threads = [sys.executable, *PYTEST, "--threads", str(ranks), "tests/mpi/test_statevector.py"]
+    all_pass(launch(ranks, [*WITH_MPI, "tests/laws/test_statevector.py"], settings, timeout_s=100))
+    threads = [sys.executable, *PYTEST, "--threads", str(ranks), "tests/laws/test_statevector.py"]
     all_pass(start(threads, DEFAULTS | settings, timeout_s=100))
 
 
 @pytest.mark.timeout(120)
 @pytest.mark.parametrize(("ranks", "mode"), [(5, "fast"), (6, "faithful")])
 def test_basis_states_agree_with_mpi_on_more_ranks(ranks: int, mode: str) -> None:
-    files = ["tests/mpi/test_collectives_are_mpi.py", "tests/mpi/test_messages_are_mpi.py"]
+    files = ["tests/laws/test_collectives_are_mpi.py", "tests/laws/test_messages_are_mpi.py"]
     all_pass(launch(ranks, [*WITH_MPI, *files], {"QMPI_MODE": mode}, timeout_s=100))
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.mpi.launch import launch
+from tests.worlds.launch import launch
 
 TOLERANCE = {"complex128": 1e-12, "complex64": 2e-6}
 
@@ -21,7 +21,7 @@ TOLERANCE = {"complex128": 1e-12, "complex64": 2e-6}
 def found(ranks: int, ranks_per_node: str, threads: str) -> dict[str, dict[str, Any]]:
     """What came of it in each precision."""
     settings = {"QMPI_RANKS_PER_NODE": ranks_per_node, "QMPI_NUM_THREADS": threads}
-    run = launch(ranks, ["-m", "tests.mpi.programs.statevectors"], settings, timeout_s=60)
+    run = launch(ranks, ["-m", "tests.laws.programs.statevectors"], settings, timeout_s=60)
     lines = run.output.splitlines()
     assert run.code == 0 and len(lines) == len(TOLERANCE), run.tail()
     return {row["dtype"]: row for row in map(json.loads, lines)}

@@ -9,7 +9,7 @@ import pytest
 
 import qmpi
 from qmpi import errors
-from tests.mpi.launch import DEFAULTS, PROGRAMS, launch, start
+from tests.worlds.launch import DEFAULTS, PROGRAMS, launch, start
 
 RACING = str(PROGRAMS / "racing.py")
 

@@ -9,7 +9,7 @@ import pytest
 
 from qmpi.cli.launcher import find
 from tests.docs.pages import DOCS, PAGES, REPOSITORY, Run, differences, programs, runs
-from tests.mpi.launch import start
+from tests.worlds.launch import start
 
 TIMEOUT_S = 60
 SHOWING = [page for page in PAGES if programs(page) or runs(page)]

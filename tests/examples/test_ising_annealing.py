@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.mpi.launch import Run, launch
+from tests.worlds.launch import Run, launch
 
 PROGRAM = "examples/ising_annealing.py"
 STATE = str(Path(__file__).with_name("annealing_state.py"))

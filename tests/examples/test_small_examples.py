@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.mpi.launch import REPOSITORY, Run, launch
+from tests.worlds.launch import REPOSITORY, Run, launch
 
 EXAMPLES = sorted(file.name for file in (REPOSITORY / "examples").glob("*.py") if file.name != "arguments.py")
 MODES = ("fast", "faithful")

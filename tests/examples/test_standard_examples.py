@@ -7,7 +7,7 @@ import re
 import pytest
 
 from tests.examples.test_small_examples import MODES, run
-from tests.mpi.launch import launch
+from tests.worlds.launch import launch
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -20,7 +20,7 @@ from tests.fuzz.running import PER_UNIVERSE, Growth, Progress, Settings, Ticker,
 from tests.fuzz.shrinking import failure, shrink
 from tests.fuzz.steps import Step
 from tests.fuzz.tally import Tally
-from tests.mpi.launch import launch
+from tests.worlds.launch import launch
 
 SWITCH_S = 1e-4  # threads take turns more often than usual
 FEWEST_CALLS = 60  # of a program, about

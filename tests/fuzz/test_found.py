@@ -1,4 +1,4 @@
-"""What the fuzzer found, as far as it has no better place: tests/mpi/test_given_up.py and tests/unit/test_threads.py have the rest."""
+"""What the fuzzer found, as far as it has no better place: tests/laws/test_given_up.py and tests/unit/test_threads.py have the rest."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ import pytest
 from tests.fuzz.running import Progress, Settings, run_as_threads
 from tests.fuzz.steps import Alloc, Gate, Measure
 from tests.fuzz.tally import Tally
-from tests.mpi.launch import REPOSITORY
+from tests.worlds.launch import REPOSITORY
 
 SEED = "2105"
 

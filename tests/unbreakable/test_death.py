@@ -10,7 +10,7 @@ from functools import cache
 
 import pytest
 
-from tests.mpi.launch import launcher
+from tests.worlds.launch import launcher
 from tests.unbreakable.worlds import Job, start
 
 SOON_S = 3.0

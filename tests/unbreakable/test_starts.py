@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.mpi.launch import REPOSITORY, launcher
+from tests.worlds.launch import REPOSITORY, launcher
 from tests.unbreakable.worlds import Job, start
 
 GIB = 1 << 30

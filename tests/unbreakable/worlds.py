@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from qmpi._core import Arena
-from tests.mpi.launch import REPOSITORY, SEED, launcher
+from tests.worlds.launch import REPOSITORY, SEED, launcher
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
 RUN_PROGRAM = "import sys; from qmpi.world.program import run_program; sys.exit(run_program(sys.argv[2], sys.argv[3:], int(sys.argv[1])))"

@@ -22,8 +22,8 @@ from qmpi.errors import MessageError
 from qmpi.world.classical import Cartesian, Classical, Group, Hub, Request, Status
 from qmpi.world.classical.mailbox import ANY, Event, Mailbox, Message
 from tests.classical_programs import Call, expected, numbered_program
-from tests.mpi.launch import launch
-from tests.mpi.programs.classical_oracle import THREADS, on_threads, perform
+from tests.worlds.launch import launch
+from tests.laws.programs.classical_oracle import THREADS, on_threads, perform
 
 HANG_S = 20  # far more than anything here takes
 PROGRAMS_WITH_MPI4PY = 20
@@ -55,7 +55,7 @@ def test_every_call_returns_what_its_definition_says(size: int, seed: int) -> No
 @pytest.fixture(scope="module")
 def oracle() -> list[dict[str, Any]]:
     """What mpi4py says: its signatures, then what each program returned."""
-    run = launch(3, ["-m", "tests.mpi.programs.classical_oracle", str(PROGRAMS_WITH_MPI4PY)])
+    run = launch(3, ["-m", "tests.laws.programs.classical_oracle", str(PROGRAMS_WITH_MPI4PY)])
     assert run.code == 0, run.tail()
     rows = [json.loads(line) for line in run.output.splitlines()]
     assert len(rows) == 1 + PROGRAMS_WITH_MPI4PY, run.tail()

@@ -17,7 +17,7 @@ from qmpi.errors import Closed, InvalidArgument, MessageError, PeerFailed, RankO
 from qmpi.world import wildcards
 from qmpi.world.classical import Classical, Group, Hub, Request
 from qmpi.world.classical.mailbox import Event
-from tests.mpi.programs.classical_oracle import on_threads
+from tests.laws.programs.classical_oracle import on_threads
 
 HANG_S = 20  # far more than anything here takes
 

@@ -17,7 +17,7 @@ import qmpi
 from qmpi import errors
 from qmpi.engine import exchange
 from tests import dense
-from tests.mpi.programs.statevectors import QUBITS, outcomes
+from tests.laws.programs.statevectors import QUBITS, outcomes
 
 Result = TypeVar("Result")
 TOLERANCE = {"complex128": 1e-12, "complex64": 2e-6}

@@ -13,7 +13,7 @@ import pytest
 
 import qmpi
 from qmpi import errors
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 Run = Callable[..., list[Any]]
 

@@ -9,7 +9,7 @@ import pytest
 
 import qmpi
 from qmpi import ANY_SOURCE, ANY_TAG, PROC_NULL, Status, errors
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 VERBS = ["copy", "move"]
 FITS = {"given": (0, 4), "any source": (ANY_SOURCE, 4), "any tag": (0, ANY_TAG), "any": (ANY_SOURCE, ANY_TAG)}

@@ -12,7 +12,7 @@ import pytest
 import qmpi
 from qmpi import cx, h, probability, ry
 from qmpi.world.wildcards import means
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 SHAPES = {1: ([1], [1, 1]), 2: ([2], [2, 1]), 3: ([3], [1, 3]), 4: ([4], [2, 2])}
 

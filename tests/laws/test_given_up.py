@@ -6,7 +6,7 @@ import pytest
 
 import qmpi
 from qmpi import errors
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 
 @pytest.mark.ranks(min_size=2)

@@ -8,7 +8,7 @@ import pytest
 
 import qmpi
 from qmpi import ANY_SOURCE, ANY_TAG
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 
 def test_wildcards_receive_and_status_tells_what(lab: Lab) -> None:

@@ -10,7 +10,7 @@ import pytest
 
 import qmpi
 from qmpi import IN_PLACE, PROC_NULL, errors
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 from tests.oracle import fidelity
 
 STARTS = 2

@@ -10,7 +10,7 @@ import pytest
 
 import qmpi
 from qmpi import errors
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 STRATEGIES = ["in-place", "out-of-place", "constant-depth"]
 # This rank's letters, of so many ranks; ranks may have no qubits at all, or only I.

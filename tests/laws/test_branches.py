@@ -8,7 +8,7 @@ import itertools
 
 import pytest
 
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 TAMPERINGS = [
     ("x", ()),

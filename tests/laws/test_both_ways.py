@@ -8,7 +8,7 @@ import pytest
 
 import qmpi
 from qmpi import ANY_TAG, PROC_NULL, Status, errors
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 IMMEDIATE = pytest.mark.parametrize("immediate", [False, True], ids=["blocking", "immediate"])
 TABLE = {"sendrecv": ((1, 1), (0, 1)), "sendrecv_replace": ((1, 2), (1, 2))}  # pairs and bits per qubit and way; the inverse's

@@ -15,7 +15,7 @@ from qmpi.cli.launcher import find
 
 TESTS = Path(__file__).resolve().parents[1]
 REPOSITORY = TESTS.parent
-PROGRAMS = TESTS / "mpi" / "programs"
+PROGRAMS = TESTS / "laws" / "programs"
 SEED = "20210501"
 DEFAULTS = {"QMPI_SEED": SEED, "QMPI_STRICT": "1"}  # of every run that does not choose its own; printed with each
 

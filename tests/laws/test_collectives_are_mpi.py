@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import qmpi
-from tests.mpi.forms import FORMS, Case, Form, Trial
-from tests.mpi.forms.case import over_mpi4py
+from tests.laws.forms import FORMS, Case, Form, Trial
+from tests.laws.forms.case import over_mpi4py
 
 Row = dict[str, np.ndarray]
 

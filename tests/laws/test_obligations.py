@@ -9,7 +9,7 @@ import pytest
 
 import qmpi
 from qmpi import errors
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 HERE = Path(__file__).name
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import qmpi
-from tests.mpi.conftest import MODE
+from tests.laws.conftest import MODE
 
 # Own counters per qubit, of the caller and of its partner: (EPR halves, bits sent, bits received, measurements).
 TABLE = {

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 from tests.oracle import random_unitary
 
 pytestmark = pytest.mark.ranks(min_size=2)

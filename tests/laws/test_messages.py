@@ -6,7 +6,7 @@ import pytest
 
 import qmpi
 from qmpi import ANY_TAG, PROC_NULL, errors
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 
 @pytest.mark.parametrize("verb", ["copy", "move"])

@@ -1,4 +1,4 @@
-"""Ranks as processes: all run the same tests in the same order, and fail together.
+"""Ranks under a launcher that somebody has called by hand: they fail together.
 
 A rank whose test fails prints its report and aborts the job, so that no other rank waits for it for ever. Ranks other than 0 print
 failures only.
@@ -11,12 +11,9 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Iterator
 
 import pytest
 from mpi4py import MPI
-
-import qmpi
 
 FORWARD_S = 0.2  # for the launcher to forward what was printed; after Abort it drops the rest
 GRACE_S = 1.0  # between showing where a rank hangs and ending the job, so that all ranks can show it
@@ -83,13 +80,3 @@ def pytest_internalerror(excinfo: pytest.ExceptionInfo[BaseException]) -> None:
 
 def pytest_keyboard_interrupt() -> None:
     abort("interrupted")
-
-
-@pytest.fixture
-def comm() -> Iterator[qmpi.Comm]:
-    """A communicator of all ranks; owes nothing when it is closed."""
-    comm = qmpi.COMM_WORLD.dup()
-    yield comm
-    comm.close()
-    comm.mpi.Barrier()
-    comm.mpi.Free()

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import qmpi
-from tests.mpi.conftest import MODE
-from tests.mpi.lab import Lab
+from tests.laws.conftest import MODE
+from tests.laws.lab import Lab
 from tests.strategies import GATES, ROTATIONS, Step, programs
 
 MOST_QUBITS = 9

@@ -7,7 +7,8 @@ import copy
 import pytest
 
 import qmpi
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
+from tests.worlds.outside import world_of
 
 
 @pytest.fixture
@@ -17,8 +18,9 @@ def comm() -> None:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
-    """Calls a test on every rank, with fixtures of its own where ranks must not share."""
-    if "mpi" not in pyfuncitem.path.parent.name:
+    """Calls a law on every rank, with fixtures of its own where ranks must not share."""
+    world = world_of(pyfuncitem)
+    if world is None:
         return None
     shared = {name: pyfuncitem.funcargs[name] for name in pyfuncitem._fixtureinfo.argnames}
 
@@ -36,5 +38,5 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
         comm.mpi.Barrier()
         comm.mpi.Free()
 
-    qmpi.run(on_rank, pyfuncitem.config.getoption("--threads"))
+    qmpi.run(on_rank, world.ranks)
     return True

@@ -15,8 +15,8 @@ import pytest
 import qmpi
 from qmpi import gates
 from tests import dense
-from tests.mpi.lab import Lab
-from tests.mpi.test_random_programs import require_the_oracle_s_state
+from tests.laws.lab import Lab
+from tests.laws.test_random_programs import require_the_oracle_s_state
 
 PLANNED_FROM = 13  # by default
 EXAMPLES = 15

@@ -8,7 +8,7 @@ import pytest
 
 import qmpi
 from qmpi import errors
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 VERBS = ["copy", "move"]
 

@@ -11,7 +11,7 @@ import pytest
 import qmpi
 from qmpi import errors
 from qmpi._core import Arena, Session
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 
 def refused(lab: Lab, rank: int, error: type[Exception], call: Callable[[], object], *words: str, names_line: bool = True) -> None:

@@ -16,7 +16,7 @@ import pytest
 
 import qmpi
 from qmpi import ANY_SOURCE, ANY_TAG, PROC_NULL
-from tests.mpi.forms.case import definite, over_mpi4py, some
+from tests.laws.forms.case import definite, over_mpi4py, some
 
 Heard = tuple[int, int, list[int]]  # source, tag, bits
 

@@ -8,7 +8,7 @@ from mpi4py import MPI
 
 import qmpi
 from qmpi import ANY_SOURCE, ANY_TAG, errors
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 
 def copied(comm: qmpi.Comm, lab: Lab, name: str, new: str, source: int, dest: int, tag: int = 0) -> None:

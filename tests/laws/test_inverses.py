@@ -7,7 +7,7 @@ import itertools
 import pytest
 
 import qmpi
-from tests.mpi.lab import Lab
+from tests.laws.lab import Lab
 
 
 def names(prefix: str, count: int) -> list[str]:

@@ -16,8 +16,8 @@ import pytest
 
 import qmpi
 from qmpi.gates import unitary
-from tests.mpi.forms import CAT, FORMS, Case, Form, Trial
-from tests.mpi.forms.case import Place
+from tests.laws.forms import CAT, FORMS, Case, Form, Trial
+from tests.laws.forms.case import Place
 from tests.oracle import random_unitary
 
 SUPERPOSED = [3, 3, 3, 3, 2]  # qubits of data, by the number of ranks; fewer where more than REACHED of the buffers' depend on them

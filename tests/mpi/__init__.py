@@ -1,1 +1,0 @@
-"""Laws that need ranks: every file runs under `mpiexec -n N python -m pytest --with-mpi tests/mpi`, for any N."""
