@@ -20,7 +20,9 @@ settings.load_profile("qmpi")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    group = parser.getgroup("qmpi", "ranks (and --with-mpi: on the ranks of the launcher that started this, `mpiexec -n 3 python -m pytest`)")
+    group = parser.getgroup(
+        "qmpi", "ranks (and --with-mpi: on the ranks of the launcher that started this, `mpiexec -n 3 python -m pytest`)"
+    )
     group.addoption(
         "--world",
         action="append",

@@ -12,9 +12,9 @@ import pytest
 
 import qmpi
 from tests.laws.lab import Lab
-from tests.worlds.launch import DEFAULTS
-from tests.worlds import EVERY_LAW_ONCE, THOROUGH, World
+from tests.worlds import EVERY_LAW_ONCE, THOROUGH, World, worlds
 from tests.worlds.inside import Serving
+from tests.worlds.launch import DEFAULTS
 from tests.worlds.outside import Hosts, world_of
 
 TIMEOUT_S = 60
@@ -67,15 +67,15 @@ def worlds_of(config: pytest.Config) -> list[World]:
         raise pytest.UsageError("--here needs one --world threads:RANKS; for processes: mpiexec -n RANKS python -m pytest --with-mpi")
     if config.getoption("--here"):
         os.environ.update(named[0].environment())
-    return named or (THOROUGH if config.getoption("--thorough") else EVERY_LAW_ONCE)
+    return named or EVERY_LAW_ONCE
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """A law for each world in which it can be tested."""
     config, law = metafunc.config, metafunc.definition
-    worlds = config.stash[wanted]
+    more: list[World] = []
     if config.getoption("--thorough") and not config.getoption("--world"):
-        worlds = worlds + [World.parse(text) for mark in law.iter_markers("also_in") for text in mark.args]
+        more = THOROUGH + worlds(*(text for mark in law.iter_markers("also_in") for text in mark.args))
 
     def holds(world: World) -> bool:
         sizes = [mark.kwargs.get("min_size", 1) for mark in law.iter_markers("ranks")]
@@ -83,7 +83,9 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         elsewhere = world.kind == "threads" and law.get_closest_marker("processes")
         return max(sizes, default=1) <= world.ranks and all(world.mode in names for names in modes) and not elsewhere
 
-    metafunc.parametrize("world", [world for world in worlds if holds(world)], ids=str, scope="session", indirect=True)
+    values = [world for world in config.stash[wanted] if holds(world)]
+    values += [pytest.param(world, marks=pytest.mark.thorough) for world in more if holds(world)]
+    metafunc.parametrize("world", values, ids=str, scope="session", indirect=True)
 
 
 @pytest.fixture(scope="session", autouse=True)

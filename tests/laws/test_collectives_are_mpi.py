@@ -14,6 +14,8 @@ import qmpi
 from tests.laws.forms import FORMS, Case, Form, Trial
 from tests.laws.forms.case import over_mpi4py
 
+pytestmark = pytest.mark.also_in("mpi:5:fast", "mpi:6:faithful")
+
 Row = dict[str, np.ndarray]
 
 

@@ -18,6 +18,8 @@ import qmpi
 from qmpi import ANY_SOURCE, ANY_TAG, PROC_NULL
 from tests.laws.forms.case import definite, over_mpi4py, some
 
+pytestmark = pytest.mark.also_in("mpi:5:fast", "mpi:6:faithful")
+
 Heard = tuple[int, int, list[int]]  # source, tag, bits
 
 ROUNDS = 8

@@ -9,6 +9,9 @@ import qmpi
 from qmpi import errors
 from tests import dense
 
+NODES = ("2:1-per-node", "4:1-per-node", "4:2-per-node")
+pytestmark = pytest.mark.also_in(*(f"{kind}:{nodes}" for kind in ("threads", "mpi") for nodes in NODES))
+
 TOLERANCE = {np.complex128: 1e-11, np.complex64: 5e-5}
 dtypes = pytest.mark.parametrize("dtype", TOLERANCE, ids=lambda dtype: dtype.__name__)
 QUBITS = 9

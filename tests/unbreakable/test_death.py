@@ -10,8 +10,8 @@ from functools import cache
 
 import pytest
 
-from tests.worlds.launch import launcher
 from tests.unbreakable.worlds import Job, start
+from tests.worlds.launch import launcher
 
 SOON_S = 3.0
 DYING = ["in a kernel", "as a helper", "asleep", "in a receive", "while all wait for it", "with messages on the way"]

@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from tests.worlds.launch import REPOSITORY, launcher
 from tests.unbreakable.worlds import Job, start
+from tests.worlds.launch import REPOSITORY, launcher
 
 GIB = 1 << 30
 GHZ = REPOSITORY / "examples" / "ghz.py"

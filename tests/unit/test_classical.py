@@ -22,8 +22,8 @@ from qmpi.errors import MessageError
 from qmpi.world.classical import Cartesian, Classical, Group, Hub, Request, Status
 from qmpi.world.classical.mailbox import ANY, Event, Mailbox, Message
 from tests.classical_programs import Call, expected, numbered_program
-from tests.worlds.launch import launch
 from tests.laws.programs.classical_oracle import THREADS, on_threads, perform
+from tests.worlds.launch import launch
 
 HANG_S = 20  # far more than anything here takes
 PROGRAMS_WITH_MPI4PY = 20

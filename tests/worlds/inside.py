@@ -29,7 +29,7 @@ class Serving:
         self._config = config
         self._connection = socket.socket(socket.AF_UNIX)
         self._connection.connect(address)
-        faulthandler.register(signal.SIGUSR1, all_threads=True)
+        faulthandler.register(signal.SIGUSR1, open(f"{address}-{rank}", "w"))  # noqa: SIM115  (lives as long as the process)
         self._requests: SimpleQueue[dict[str, str] | None] = SimpleQueue()
         threading.Thread(target=self._listen, daemon=True).start()
         self._answer(rank=rank, pid=os.getpid())

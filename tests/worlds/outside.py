@@ -22,8 +22,8 @@ from typing import Any
 
 import pytest
 
-from tests.worlds.launch import DEFAULTS, REPOSITORY, launcher
 from tests.worlds import World
+from tests.worlds.launch import DEFAULTS, REPOSITORY, launcher
 
 START_S = 60.0
 END_S = 10.0
@@ -114,7 +114,9 @@ class Host:
                 if content["report"]["outcome"] == "failed":
                     printed = self._printed()
                     self.end(AFTERMATH_S)
-                    content["report"]["sections"].append((f"failed on rank {self._ranks[number]} of {self.world}; all ranks printed", printed))
+                    content["report"]["sections"].append(
+                        (f"failed on rank {self._ranks[number]} of {self.world}; all ranks printed", printed)
+                    )
                     return reports[number]
         return reports[0]
 
@@ -138,7 +140,9 @@ class Host:
                     return
                 ready = selector.select(max(0.0, end - time.monotonic()))
                 if not ready:
-                    raise self._ended(f"Timeout: {len(waiting)} of {len(self._connections)} processes of {self.world} did not answer", show=True)
+                    raise self._ended(
+                        f"Timeout: {len(waiting)} of {len(self._connections)} processes of {self.world} did not answer", show=True
+                    )
                 for key, _ in ready:
                     received = self._connections[key.data].recv(1 << 16)
                     if not received:
@@ -159,7 +163,8 @@ class Host:
         return Ended(text)
 
     def _printed(self) -> str:
-        return "\n".join(self._output.read_text(errors="replace").splitlines()[-TAIL:])
+        texts = [path.read_text(errors="replace") for path in (self._output, *sorted(self._output.parent.glob("socket-*")))]
+        return "\n".join(line for text in texts for line in text.splitlines()[-TAIL:])
 
     def end(self, patience_s: float = END_S) -> None:
         """Lets the ranks go home, and kills what does not."""

@@ -77,7 +77,8 @@ def _pauli_times(psi: Amplitudes, x: int, z: int) -> npt.NDArray[np.complex128]:
     """Return P psi: X where only ``x`` is set, Z where only ``z`` is set, Y where both are."""
     out = psi.astype(complex)
     for q in range(_qubits(psi)):
-        out = _on_targets(out, [q], _PAULIS[(x >> q) & 1, (z >> q) & 1])
+        if (x | z) >> q & 1:
+            out = _on_targets(out, [q], _PAULIS[(x >> q) & 1, (z >> q) & 1])
     return out
 
 

@@ -1,4 +1,4 @@
-"""A program whose last rank makes its first qmpi call late. Started by test_in_both_worlds.py."""
+"""A program whose last rank makes its first qmpi call late. Started by tests/test_founding.py."""
 
 import time
 

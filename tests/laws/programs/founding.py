@@ -1,4 +1,4 @@
-"""Foundings that must fail, and on every rank: each prints `rank N: <error>: <message>`. Started by test_in_both_worlds.py."""
+"""Foundings that must fail, and on every rank: each prints `rank N: <error>: <message>`. Started by tests/test_founding.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A test in which one rank waits for ever: the per-test time-out must end the job. Started by test_in_both_worlds.py."""
+"""A law in which one rank waits for ever: its time must end it. Started by tests/worlds/test_worlds.py."""
 
 import pytest
 
@@ -10,7 +10,7 @@ def waits_for_what_never_comes(comm: qmpi.Comm) -> None:
 
 
 @pytest.mark.timeout(3, method="thread")
-def test_rank_0_hangs(comm: qmpi.Comm) -> None:
+def test_hangs_on_one_rank(comm: qmpi.Comm) -> None:
     if comm.rank == 0:
         waits_for_what_never_comes(comm)
     else:

@@ -1,5 +1,5 @@
 """A program that ends with a copy never undone and a message never received; with "closes", it closes the communicator first.
-Started by test_in_both_worlds.py."""
+Started by tests/test_founding.py."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""A program that raises on one rank while the other waits for it: the job must end. Started by test_in_both_worlds.py."""
+"""A program that raises on one rank while the other waits for it: the job must end. Started by tests/worlds/test_worlds.py."""
 
 import qmpi
 

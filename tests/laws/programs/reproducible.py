@@ -1,5 +1,5 @@
 """Random reproducible programs with many measurements; rank 0 prints every outcome. Run under one seed, both modes and every run must
-print the same. Started by test_in_both_worlds.py as `reproducible.py COUNT`.
+print the same. Started by tests/test_seeds.py as `reproducible.py COUNT`.
 
 What makes them reproducible: a barrier between any two steps, so measurements of entangled qubits on different ranks are ordered.
 Copies are tampered with before they are undone, so their protocols' random bits show in what is measured later. (Not those of a broadcast:
