@@ -14,6 +14,7 @@ import click
 import pytest
 
 import qmpi
+from qmpi import testing
 from qmpi.comm.persistent import Persistent
 from qmpi.comm.transfer import Message, Sent
 from qmpi.runtime.ledger import Charges, Ledger, Total
@@ -21,7 +22,9 @@ from qmpi.runtime.obligations import Operation
 from tests.docs.docstrings import ORDER, entries, parameters, sections, summary, text, twin
 
 SOURCE = Path(qmpi.__file__).parent
-NAMES = {name: getattr(qmpi, name) for name in qmpi.__all__} | {f"gates.{name}": getattr(qmpi.gates, name) for name in qmpi.gates.__all__}
+NAMES = {name: getattr(qmpi, name) for name in qmpi.__all__} | {
+    f"{room.__name__.removeprefix('qmpi.')}.{name}": getattr(room, name) for room in (qmpi.gates, testing) for name in room.__all__
+}
 CLASSES = {
     kind.__name__: kind for kind in [*NAMES.values(), Sent, Message, Persistent, Ledger, Charges, Total, Operation] if inspect.isclass(kind)
 }

@@ -96,7 +96,7 @@ def world(request: pytest.FixtureRequest) -> World:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item, nextitem: pytest.Item | None) -> bool | None:
-    if in_world(item.config):
+    if world_of(item) is None or in_world(item.config):
         return None
     mark = item.get_closest_marker("timeout")
     item.config.stash[hosts].perform(item, nextitem, mark.args[0] if mark else TIMEOUT_S)
