@@ -154,6 +154,8 @@ def loose_ends(model: Model) -> Iterator[Step]:
             continue
         if request.side == SOURCE:
             yield Undo(transfer.dest, DESTINATION, transfer.id, exits=True)
+            yield Undo(transfer.dest, DESTINATION, transfer.id)  # if its end would free what another move is to come back to
+            yield Abandon(transfer.dest, DESTINATION, transfer.id)
         elif request.side == ORIGINAL:
             yield Undo(transfer.dest, COPY, transfer.id, exits=True)
             left = tuple(label for label in transfer.arrived if label in model.places and model.places[label].frozen is None)
