@@ -78,7 +78,7 @@ def draw(rng: np.random.Generator, size: int, tight: bool) -> list[Step]:
     """A program's steps, without its end. `tight`: there is little memory."""
     program = Program(size)
     kinds = [kind for kind in WEIGHTS if tight or kind is not Squeezed]
-    weights = np.array([WEIGHTS[kind] for kind in kinds])
+    bounds = np.cumsum([WEIGHTS[kind] for kind in kinds])
     for rank in range(size):
         program.take(Alloc(rank, program.model.fresh(2 if size < 3 else 1)))
     for rank in range(size):
@@ -90,7 +90,7 @@ def draw(rng: np.random.Generator, size: int, tight: bool) -> list[Step]:
             break
         if program.model.hidden > HIDDEN and program.model.quiet():
             program.take(Check.of_all(program.model))
-        kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+        kind = kinds[int(np.searchsorted(bounds, bounds[-1] * rng.random(), "right"))]
         if kind is Squeezed:  # what happens to qubits in |0> needs no memory
             program.take(Alloc.propose(program.model, rng))
         program.take(kind.propose(program.model, rng))
