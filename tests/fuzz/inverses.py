@@ -174,7 +174,7 @@ class Undo(Step):
 
 @dataclass(frozen=True)
 class Abandon(Step):
-    """An exception leaves the `with` block of an operation: it is given up, and whoever waits for it is told."""
+    """An exception leaves the `with` block of an operation, or its end finds a qubit freed: it is given up, and whoever waits is told."""
 
     rank: int
     side: str
@@ -192,17 +192,22 @@ class Abandon(Step):
         model.need(self.side in transfer.sides() and owner(transfer, self.side) == self.rank and transfer.state(self.side) == "open")
         model.need_comm(transfer.comm, self.rank)
         labels = transfer.register(self.side)
-        model.need(labels and all(label in model.places and model.places[label].frozen is None for label in labels))
+        places = [model.places[label] for label in labels if label in model.places]
+        freed = len(places) < len(labels)
+        model.need(labels and all(place.frozen is None for place in places) and not (freed and transfer.null))
         if self.side in WAITS:
             model.need(not transfer.inverse)
         else:
             model.need(self.side == COPY or transfer.null or can_come_back(model, transfer))
-            for label in labels:
-                model.places[label].reserved = False
+            for place in places:
+                place.reserved = False
             transfer.inverse = "" if transfer.null else "note"
         model.close(transfer, self.side)
-        return Task(self, (self.rank,))
+        return Task(self, (self.rank,), expect=freed)
 
     def act(self, actor: Actor, expect: Any) -> None:
-        error = KeyError("given up on purpose")
-        actor.call(actor.operations[self.message, self.side].__exit__, KeyError, error, None)
+        leave = actor.operations[self.message, self.side].__exit__
+        if expect:
+            actor.refuse("FreedQubit", lambda: actor.call(leave, None, None, None))
+        else:
+            actor.call(leave, KeyError, KeyError("given up on purpose"), None)

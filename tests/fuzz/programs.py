@@ -40,7 +40,7 @@ WEIGHTS: dict[type[Step], float] = {
     MeasureAll: 1,
     Retract: 2,
     Token: 2,
-    Abandon: 1,
+    Abandon: 2,
     Close: 1,
     Pause: 1,
     RefusedTogether: 1,
