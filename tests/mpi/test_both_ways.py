@@ -334,3 +334,48 @@ def test_an_exchange_that_was_not_made_cannot_be_undone(lab: Lab, name: str) -> 
         comm.mpi.Barrier()
     lab.check()
     lab.give_up()
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_an_inverse_that_is_refused_one_way_is_not_begun_the_other_way(lab: Lab, name: str) -> None:
+    comm = lab.comm
+    right, left, names = ring(lab)
+    q = lab.register(*names[comm.rank])
+    original, held = lab.oracle.copy(), comm._session.core.held
+    undo = getattr(comm, "un" + name)
+    if name == "sendrecv":
+        got = comm.sendrecv(q, right, 0, None, left)
+        request = comm.isend(q, right, 1)
+        with pytest.raises(errors.FrozenQubit):
+            undo(q)
+        with request.wait(), comm.recv(source=left, tag=1):
+            pass
+        undo(q)
+        comm.free(got)
+    else:
+        comm.sendrecv_replace(q, right, 0, left)
+        with comm.send(q, right), comm.recv(source=left), pytest.raises(errors.OutstandingCopies):
+            undo(q)
+        undo(q)
+    assert comm._session.core.held == held
+    lab.oracle = original
+    lab.check()
+    lab.give_up()
+
+
+def test_a_shift_of_states_comes_back_into_zero_only(lab: Lab) -> None:
+    comm = lab.comm
+    right, left = (comm.rank + 1 if comm.rank + 1 < comm.size else PROC_NULL), (comm.rank - 1 if comm.rank else PROC_NULL)
+    q, held = comm.alloc(1), comm._session.core.held
+    qmpi.gates.x(q)
+    if right is PROC_NULL:
+        qmpi.gates.x(q)
+    comm.sendrecv_replace(q, right, 0, left)
+    if comm.rank == 0 and comm.size > 1:  # nothing came to it
+        qmpi.gates.h(q)
+        with pytest.raises(errors.NotZero):
+            comm.unsendrecv_replace(q)
+        qmpi.gates.h(q)
+    comm.unsendrecv_replace(q)
+    assert qmpi.measure(q[0]) == (right is not PROC_NULL) and comm._session.core.held == held
+    comm.free(q)

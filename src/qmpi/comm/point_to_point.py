@@ -826,13 +826,21 @@ class PointToPoint(Collective):
         return self._nothing(None) if sent.partner is None else self._undo_both(call, sent)
 
     def _undo_both(self, call: str, sent: Operation) -> Request[None]:
-        """Undoes a send and the receive that was one call with it."""
-        came = sent.partner
+        """Undoes a send and the receive that was one call with it; both or none."""
+        core, qubits, came = self._session.core, sent.qubits, sent.partner
         assert came is not None
         if sent.side is Side.ORIGINAL:
+            core.ids(qubits)  # raises what would be refused after the copy has been sent back
             return Joined([self._undo(call, came), self._undo(call, sent)], lambda: None)
-        core, qubits = self._session.core, sent.qubits
+        if sent.peer is not None:
+            self._session.obligations.refuse_any(qubits, "moving it back")
+            core.require_zero(qubits if came.peer is None else qubits[len(came.qubits) :])
         spare = core.alloc(len(qubits))
+        try:
+            leaves = self._undo(call, came)
+        except BaseException:
+            core.free(spare)
+            raise
         sent.qubits = spare
 
         def finish() -> None:
@@ -840,7 +848,7 @@ class PointToPoint(Collective):
                 core.exchange(qubits, spare)
             core.free(spare)
 
-        return Joined([self._undo(call, sent), self._undo(call, came)], finish)
+        return Joined([leaves, self._undo(call, sent)], finish)
 
     def _undo_at_end(self, operation: Operation) -> None:
         if operation.partner is None:
