@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -176,25 +176,25 @@ class Transfer:
 
         Cost: that of the operation's inverse; nothing after an exception.
         """
+        sides = [side for side in (operation, operation.partner) if side is not None and side.open]
         try:
-            if error is None and operation.open:
-                self._refuse_freed(operation)
+            if error is None and sides:
+                self._refuse_freed(sides)
                 self._undo_at_end(operation)
-                if operation.allocated:
+                if operation in sides and operation.allocated:
                     self._session.core.free(operation.allocated)
         except BaseException as failure:
             error = failure
             raise
         finally:
             if error is not None:
-                for side in (operation, operation.partner):
-                    if side is not None:
-                        self._session.obligations.abandon(side, error)
+                for side in sides:
+                    self._session.obligations.abandon(side, error)
 
-    def _refuse_freed(self, operation: Operation) -> None:
-        """Raises FreedQubit if what the end of a block is to undo, both halves of it, lacks a qubit."""
-        for side in (operation, operation.partner):
-            if side is not None and side.id and any(qubit.freed for qubit in side.qubits):
+    def _refuse_freed(self, sides: Sequence[Operation]) -> None:
+        """Raises FreedQubit if what the end of a block is to undo lacks a qubit."""
+        for side in sides:
+            if side.id and any(qubit.freed for qubit in side.qubits):
                 raise FreedQubit(f"a qubit has been freed that the end of its block needs, free it after the block: {side}")
 
     def _undo_at_end(self, operation: Operation) -> None:
