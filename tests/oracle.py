@@ -90,17 +90,22 @@ class Oracle:
     def gate(self, name: str, *labels: Hashable, angles: Sequence[float] = ()) -> None:
         self.apply(matrix(name, *angles), labels)
 
+    def where(self, label: Hashable, value: int) -> tuple[int | slice, ...]:
+        """The part of the tensor in which the qubit has this value."""
+        return (slice(None),) * self.labels.index(label) + (value,)
+
     def weight(self, label: Hashable, outcome: int) -> float:
         """Probability of an outcome."""
-        part = np.take(self.tensor, outcome, axis=self.labels.index(label))
+        part = self.tensor[self.where(label, outcome)]
         return float(np.vdot(part, part).real)
 
     def measure(self, label: Hashable, outcome: int) -> float:
         """Projects on a prescribed outcome and renormalises; returns what its probability was."""
         weight = self.weight(label, outcome)
         assert weight > 1e-9, f"outcome {outcome} of {label} is impossible"
-        self.apply(np.diag([1 - outcome, outcome]), [label])
-        self.tensor = self.tensor / np.sqrt(weight)
+        projected = np.zeros_like(self.tensor)
+        projected[self.where(label, outcome)] = self.tensor[self.where(label, outcome)] / np.sqrt(weight)
+        self.tensor = projected
         return weight
 
     def reset(self, label: Hashable, outcome: int) -> None:
@@ -111,10 +116,9 @@ class Oracle:
 
     def remove(self, label: Hashable) -> None:
         """Drops a qubit that is in |0⟩."""
-        axis = self.labels.index(label)
         assert self.weight(label, 0) > 1 - 1e-9
-        self.tensor = np.take(self.tensor, 0, axis=axis)
-        del self.labels[axis]
+        self.tensor = self.tensor[self.where(label, 0)]
+        self.labels.remove(label)
 
     def rename(self, old: Hashable, new: Hashable) -> None:
         self.labels[self.labels.index(old)] = new

@@ -23,7 +23,7 @@ from tests.fuzz.tally import Tally
 from tests.worlds.launch import launch
 
 SWITCH_S = 1e-4  # threads take turns more often than usual
-FEWEST_CALLS = 60  # of a program, about
+CALLS, CALLS_PER_RANK = 60, 20  # of a program, rather fewer than on average
 HANG_S = 600  # without an end of one universe's programs: where everybody is, and out
 SHRINK_S = 90.0
 
@@ -60,7 +60,7 @@ def fuzz(options: argparse.Namespace) -> int:
         settings = settings_of(options.seed, first)
         if options.mode:
             settings = replace(settings, mode=options.mode)
-        enough = first + (options.calls - progress.calls) // FEWEST_CALLS + 1
+        enough = first + (options.calls - progress.calls) // (CALLS + CALLS_PER_RANK * options.ranks) + 1
         last = int(min(end, enough, (first // PER_UNIVERSE + 1) * PER_UNIVERSE))
         faulthandler.dump_traceback_later(HANG_S, exit=True)
         error = run(options, settings, range(first, last), progress, ticker)

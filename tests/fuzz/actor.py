@@ -58,11 +58,10 @@ class Actor:
     def bill_of(total: Any) -> tuple[int, int, int, int]:
         return total.epr_pairs, total.classical_bits, total.measurements, total.gates
 
-    def replace_freed(self, labels: Sequence[int]) -> None:
-        """Qubits in |0⟩ for those of this rank that are no longer there."""
+    def forget(self, labels: Sequence[int]) -> None:
+        """They have been freed."""
         for label in labels:
-            if label in self.handles and self.handles[label].freed:
-                (self.handles[label],) = self.comms[0].alloc(1)
+            assert self.handles.pop(label).freed, f"qubit {label} is still there"
 
     def perform(self, tasks: Sequence[Task], rng: np.random.Generator) -> None:
         """This rank's part; `rng` shakes the timing."""

@@ -10,7 +10,7 @@ import numpy as np
 
 from tests.fuzz.messages import finish_undoing
 from tests.fuzz.model import COPY, DESTINATION, ORIGINAL, SOURCE, Model, Pending, Transfer
-from tests.fuzz.steps import Effect, Step, Task, pick
+from tests.fuzz.steps import Effect, Step, Task, free, pick
 
 if TYPE_CHECKING:
     from tests.fuzz.actor import Actor
@@ -93,14 +93,19 @@ class Undo(Step):
             self.rank, self.side, labels, transfer.comm, peer if self.names_peer else None, transfer.tag if self.names_tag else None
         )
         model.need(found is transfer or self.exits)
+        frees = self.exits and self.side not in WAITS and transfer.allocated
+        if frees:
+            model.need_unpromised(labels)
         if self.request is not None:
             model.new(self.request)
         self.require(model, transfer, labels)
-        task = Task(self, (self.rank,), expect=(labels, transfer.comm, peer, transfer.tag, ""))
+        task = Task(self, (self.rank,), expect=(labels, transfer.comm, peer, transfer.tag, frees, ""))
         if not transfer.null and self.side not in WAITS:
             task.effects += send_back(model, transfer, self.side)
         if transfer.null or self.side not in WAITS:
             model.close(transfer, self.side)
+        if frees:
+            task.effects += free(model, labels)
         pending = Pending(
             -1 if self.request is None else self.request, self.rank, "undo", transfer.comm, labels, transfer, self.side, outcome="done"
         )
@@ -146,13 +151,13 @@ class Undo(Step):
             model.need(not set(labels) & set(needed_by(model, transfer)))
 
     def act(self, actor: Actor, expect: Any) -> None:
-        labels, comm, peer, tag, error = expect
+        labels, comm, peer, tag, frees, error = expect
         operation = actor.operations.get((self.message, self.side))
 
         def call() -> Any:
             if self.exits:
                 actor.call(operation.__exit__, None, None, None)
-                return actor.replace_freed(labels)  # what the library had allocated
+                return actor.forget(labels if frees else ())
             named = {"dest" if self.side in WAITS else "source": actor.there(comm, peer)} if self.names_peer else {}
             if self.names_tag:
                 named["tag"] = tag
@@ -169,7 +174,7 @@ class Undo(Step):
 
 @dataclass(frozen=True)
 class Abandon(Step):
-    """An exception leaves the `with` block of an operation: it is given up, and whoever waits for it is told."""
+    """An exception leaves the `with` block of an operation, or its end finds a qubit freed: it is given up, and whoever waits is told."""
 
     rank: int
     side: str
@@ -187,17 +192,22 @@ class Abandon(Step):
         model.need(self.side in transfer.sides() and owner(transfer, self.side) == self.rank and transfer.state(self.side) == "open")
         model.need_comm(transfer.comm, self.rank)
         labels = transfer.register(self.side)
-        model.need(labels and all(label in model.places and model.places[label].frozen is None for label in labels))
+        places = [model.places[label] for label in labels if label in model.places]
+        freed = len(places) < len(labels)
+        model.need(labels and all(place.frozen is None for place in places) and not (freed and transfer.null))
         if self.side in WAITS:
             model.need(not transfer.inverse)
         else:
             model.need(self.side == COPY or transfer.null or can_come_back(model, transfer))
-            for label in labels:
-                model.places[label].reserved = False
+            for place in places:
+                place.reserved = False
             transfer.inverse = "" if transfer.null else "note"
         model.close(transfer, self.side)
-        return Task(self, (self.rank,))
+        return Task(self, (self.rank,), expect=freed)
 
     def act(self, actor: Actor, expect: Any) -> None:
-        error = KeyError("given up on purpose")
-        actor.call(actor.operations[self.message, self.side].__exit__, KeyError, error, None)
+        leave = actor.operations[self.message, self.side].__exit__
+        if expect:
+            actor.refuse("FreedQubit", lambda: actor.call(leave, None, None, None))
+        else:
+            actor.call(leave, KeyError, KeyError("given up on purpose"), None)

@@ -40,6 +40,7 @@ def launch(model: Model, message: Transfer) -> list[Effect]:
 
 def land(model: Model, message: Transfer, labels: tuple[int, ...]) -> list[Effect]:
     """Its state arrives under these labels, old or new ones: what the oracle is told."""
+    message.allocated = not any(label in model.places for label in labels)
     for label in labels:
         model.places.setdefault(label, Place(message.dest))
         model.places[label].zero = model.places[label].basis = False

@@ -43,6 +43,7 @@ class Transfer:
     tag: int
     originals: tuple[int, ...]
     arrived: tuple[int, ...] = ()
+    allocated: bool = False  # what arrived came into new places, which the end of a `with` block frees
     sent: str = "posted"  # then "open", then "over"
     received: str = "flying"  # likewise
     inverse: str = ""  # what has been sent back: "bits", "state" or "note"
@@ -165,6 +166,10 @@ class Model:
         for label in labels:
             place = self.places.get(label)
             self.need(place and place.rank == rank and place.frozen is None and not place.reserved)
+
+    def need_unpromised(self, labels: Iterable[int]) -> None:
+        """No state is on its way back to these places."""
+        self.need(not {label for t in self.transfers.values() if t.promised for label in t.originals} & set(labels))
 
     def need_comm(self, comm: int, *ranks: int) -> None:
         self.need(comm in self.circles)

@@ -40,7 +40,7 @@ WEIGHTS: dict[type[Step], float] = {
     MeasureAll: 1,
     Retract: 2,
     Token: 2,
-    Abandon: 1,
+    Abandon: 2,
     Close: 1,
     Pause: 1,
     RefusedTogether: 1,
@@ -78,7 +78,7 @@ def draw(rng: np.random.Generator, size: int, tight: bool) -> list[Step]:
     """A program's steps, without its end. `tight`: there is little memory."""
     program = Program(size)
     kinds = [kind for kind in WEIGHTS if tight or kind is not Squeezed]
-    weights = np.array([WEIGHTS[kind] for kind in kinds])
+    bounds = np.cumsum([WEIGHTS[kind] for kind in kinds])
     for rank in range(size):
         program.take(Alloc(rank, program.model.fresh(2 if size < 3 else 1)))
     for rank in range(size):
@@ -90,7 +90,7 @@ def draw(rng: np.random.Generator, size: int, tight: bool) -> list[Step]:
             break
         if program.model.hidden > HIDDEN and program.model.quiet():
             program.take(Check.of_all(program.model))
-        kind = kinds[int(rng.choice(len(kinds), p=weights / weights.sum()))]
+        kind = kinds[int(np.searchsorted(bounds, bounds[-1] * rng.random(), "right"))]
         if kind is Squeezed:  # what happens to qubits in |0> needs no memory
             program.take(Alloc.propose(program.model, rng))
         program.take(kind.propose(program.model, rng))
@@ -154,6 +154,8 @@ def loose_ends(model: Model) -> Iterator[Step]:
             continue
         if request.side == SOURCE:
             yield Undo(transfer.dest, DESTINATION, transfer.id, exits=True)
+            yield Undo(transfer.dest, DESTINATION, transfer.id)  # if its end would free what another move is to come back to
+            yield Abandon(transfer.dest, DESTINATION, transfer.id)
         elif request.side == ORIGINAL:
             yield Undo(transfer.dest, COPY, transfer.id, exits=True)
             left = tuple(label for label in transfer.arrived if label in model.places and model.places[label].frozen is None)

@@ -97,6 +97,17 @@ class Alloc(Step):
         actor.bind(self.labels, actor.call(actor.comms[0].alloc, len(self.labels)))
 
 
+def free(model: Model, labels: tuple[int, ...]) -> list[Effect]:
+    """The places go: what the oracle is told."""
+    model.need_unpromised(labels)
+    for label in labels:
+        model.need(model.places[label].basis and not model.owing(label, (ORIGINAL,)))
+    for label in labels:
+        model.discharge(label)
+        del model.places[label]
+    return [("free", label) for label in labels]
+
+
 @dataclass(frozen=True)
 class Free(Step):
     rank: int
@@ -111,13 +122,7 @@ class Free(Step):
 
     def enter(self, model: Model) -> Task:
         model.need_usable(self.rank, self.labels)
-        promised = {label for t in model.transfers.values() if t.promised for label in t.originals}
-        for label in self.labels:
-            model.need(model.places[label].basis and not model.owing(label, (ORIGINAL,)) and label not in promised)
-        for label in self.labels:
-            model.discharge(label)
-            del model.places[label]
-        return Task(self, (self.rank,), [("free", label) for label in self.labels])
+        return Task(self, (self.rank,), free(model, self.labels))
 
     def act(self, actor: Actor, expect: Any) -> None:
         register = actor.operand(self.labels)

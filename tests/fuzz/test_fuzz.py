@@ -1,4 +1,4 @@
-"""Ten thousand calls of random programs: on 1 to 4 ranks as threads, in both modes, and on 3 ranks under mpiexec.
+"""Ten thousand calls of random programs, in both modes: on 1 to 4 ranks as threads, and on 3 ranks under mpiexec.
 
 Overnight: `python -m tests.fuzz --calls 1000000`. What is found becomes a named test: test_found.py says where.
 """
@@ -16,6 +16,7 @@ from tests.fuzz.tally import Tally
 from tests.worlds.launch import REPOSITORY
 
 SEED = "2105"
+MODES = pytest.mark.parametrize("mode", ["fast", "faithful"])
 
 
 def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -24,7 +25,7 @@ def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=280)
 
 
-@pytest.mark.parametrize("mode", ["fast", "faithful"])
+@MODES
 @pytest.mark.parametrize("ranks", ["1", "2", "3", "4"])
 def test_random_programs_on_threads(ranks: str, mode: str) -> None:
     run = fuzz("--calls", "1100", "--ranks", ranks, "--mode", mode)
@@ -32,8 +33,9 @@ def test_random_programs_on_threads(ranks: str, mode: str) -> None:
     assert "qmpi:" not in run.stderr, run.stderr  # what ranks report when they leave something
 
 
-def test_random_programs_under_mpiexec() -> None:
-    run = fuzz("--calls", "1200", "--ranks", "3", "--world", "mpi")
+@MODES
+def test_random_programs_under_mpiexec(mode: str) -> None:
+    run = fuzz("--calls", "600", "--ranks", "3", "--world", "mpi", "--mode", mode)
     assert run.returncode == 0, run.stdout + run.stderr
 
 

@@ -118,8 +118,7 @@ class Truth:
         """Forgets a hidden qubit on which nothing depends."""
         if name in self.awaited:
             return
-        axis = self.oracle.labels.index(name)
-        less, more = sorted((np.take(self.oracle.tensor, value, axis=axis) for value in (0, 1)), key=np.linalg.norm)
+        less, more = sorted((self.oracle.tensor[self.oracle.where(name, value)] for value in (0, 1)), key=np.linalg.norm)
         rest = less - more * (np.vdot(more, less) / np.vdot(more, more))
         if np.linalg.norm(rest) < SAME:  # the same state, whatever its value
             self.reveal(name, int(self.oracle.weight(name, 1) > 0.5))

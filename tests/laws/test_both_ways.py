@@ -334,3 +334,105 @@ def test_an_exchange_that_was_not_made_cannot_be_undone(lab: Lab, name: str) -> 
         comm.mpi.Barrier()
     lab.check()
     lab.give_up()
+
+
+@pytest.mark.parametrize("name", TABLE)
+def test_an_inverse_that_is_refused_one_way_is_not_begun_the_other_way(lab: Lab, name: str) -> None:
+    comm = lab.comm
+    right, left, names = ring(lab)
+    q = lab.register(*names[comm.rank])
+    original, held = lab.oracle.copy(), comm._session.core.held
+    undo = getattr(comm, "un" + name)
+    if name == "sendrecv":
+        got = comm.sendrecv(q, right, 0, None, left)
+        request = comm.isend(q, right, 1)
+        with pytest.raises(errors.FrozenQubit):
+            undo(q)
+        with request.wait(), comm.recv(source=left, tag=1):
+            pass
+        undo(q)
+        comm.free(got)
+    else:
+        comm.sendrecv_replace(q, right, 0, left)
+        with comm.send(q, right), comm.recv(source=left), pytest.raises(errors.OutstandingCopies):
+            undo(q)
+        undo(q)
+    assert comm._session.core.held == held
+    lab.oracle = original
+    lab.check()
+    lab.give_up()
+
+
+def test_a_shift_of_states_comes_back_into_zero_only(lab: Lab) -> None:
+    comm = lab.comm
+    right, left = (comm.rank + 1 if comm.rank + 1 < comm.size else PROC_NULL), (comm.rank - 1 if comm.rank else PROC_NULL)
+    q, held = comm.alloc(1), comm._session.core.held
+    qmpi.gates.x(q)
+    if right is PROC_NULL:
+        qmpi.gates.x(q)
+    comm.sendrecv_replace(q, right, 0, left)
+    if comm.rank == 0 and comm.size > 1:  # nothing came to it
+        qmpi.gates.h(q)
+        with pytest.raises(errors.NotZero):
+            comm.unsendrecv_replace(q)
+        qmpi.gates.h(q)
+    comm.unsendrecv_replace(q)
+    assert qmpi.measure(q[0]) == (right is not PROC_NULL) and comm._session.core.held == held
+    comm.free(q)
+
+
+@pytest.mark.ranks(min_size=2)
+def test_qubits_of_a_shift_are_frozen_where_only_one_way_has_a_rank_too(lab: Lab) -> None:
+    comm, held = lab.comm, lab.comm._session.core.held
+    right, left = (comm.rank + 1 if comm.rank + 1 < comm.size else PROC_NULL), (comm.rank - 1 if comm.rank else PROC_NULL)
+    q = comm.alloc(1)
+    request = comm.isendrecv_replace(q, right, 0, left)
+    if right is PROC_NULL:
+        with pytest.raises(errors.FrozenQubit):
+            qmpi.gates.h(q)
+    request.wait()
+    comm.mpi.Barrier()
+    request = comm.iunsendrecv_replace(q)
+    if left is PROC_NULL:
+        with pytest.raises(errors.FrozenQubit):
+            qmpi.gates.h(q)
+    request.wait()
+    comm.free(q)
+    assert comm._session.core.held == held
+
+
+@pytest.mark.parametrize("how", ["call", "block"])
+@pytest.mark.parametrize("half", ["sent", "received"])
+def test_the_half_of_a_sendrecv_that_was_not_measured_is_undone(lab: Lab, half: str, how: str) -> None:
+    comm, arena = lab.comm, lab.comm._session.universe.arena
+    right, left, names = ring(lab)
+    q, listed = lab.register(*names[comm.rank]), arena.postings()
+    comm.mpi.Barrier()
+    got = comm.sendrecv(q, right, 0, None, left)
+    if comm.rank == 0:
+        qmpi.measure(q if half == "sent" else got)
+    comm.mpi.Barrier()
+
+    def undo() -> None:
+        if how == "block":
+            with got:
+                pass
+        elif comm.rank or half == "received":
+            comm.unsendrecv(q)
+        else:  # what was sent owes nothing any more
+            comm.unrecv(got)
+
+    usual, comm._session.timeout_s = comm._session.timeout_s, 10.0
+    if half == "received" and right == 0:  # told that what it sent was measured
+        with pytest.raises(errors.PeerFailed, match="measured"):
+            undo()
+    else:
+        undo()
+    comm._session.timeout_s = usual
+    comm.mpi.Barrier()
+    assert not comm._session.obligations.outstanding(comm) and arena.postings() == listed
+    comm.mpi.Barrier()
+    if not got[0].freed:
+        qmpi.reset(got)
+        comm.free(got)
+    lab.give_up()

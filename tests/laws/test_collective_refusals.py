@@ -222,6 +222,22 @@ def test_a_copy_with_copies_of_its_own_is_undone_after_them(comm: qmpi.Comm) -> 
     comm.free(q)
 
 
+def test_a_collective_move_is_undone_after_the_copies_of_what_it_brought_and_onto_places_in_zero(comm: qmpi.Comm) -> None:
+    right, left = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
+    q = comm.alloc(comm.size)
+    x(q)
+    out = comm.alltoall_move(q)
+    with comm.send(out, right), comm.recv(source=left), pytest.raises(errors.OutstandingCopies, match=f"copy sent.*{HERE}"):
+        comm.unalltoall_move(q)
+    x(q[:1])
+    with pytest.raises(errors.NotZero):
+        comm.unalltoall_move(q)
+    x(q[:1])
+    comm.unalltoall_move(q)
+    assert all(qmpi.measure(q)) and not any(qmpi.measure(out))
+    comm.free(q + out)
+
+
 def test_an_inverse_without_its_operation_is_refused(comm: qmpi.Comm) -> None:
     last = comm.size - 1
     q, out, spare = comm.alloc(2), comm.alloc(2 * comm.size), comm.alloc(2 * comm.size)

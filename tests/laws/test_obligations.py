@@ -243,6 +243,64 @@ def test_an_exception_in_a_block_of_a_move_reaches_the_peer_s_block(lab: Lab, ra
     lab.give_up()
 
 
+@pytest.mark.ranks(min_size=2)
+@pytest.mark.parametrize("frees", ["holder", "owner"])
+def test_the_end_of_a_block_names_the_move_that_it_cannot_undo_as_its_qubit_was_freed(comm: qmpi.Comm, frees: str) -> None:
+    dest = comm.size - 1
+    if comm.rank == 0:
+        q = comm.alloc(1)
+        error, text = (errors.FreedQubit, f"move sent.*{HERE}") if frees == "owner" else (errors.PeerFailed, f"rank {dest}.*{HERE}.*freed")
+        with pytest.raises(error, match=text), comm.send_move(q, dest):
+            if frees == "owner":
+                comm.free(q)
+        if frees == "holder":
+            comm.free(q)
+    if comm.rank == dest:
+        moved = comm.recv_move(source=0)
+        if frees == "holder":
+            with pytest.raises(errors.FreedQubit, match=f"move received.*{HERE}"), moved:
+                comm.free(moved)
+        else:  # nobody would take the state back
+            comm.free(moved)
+
+
+def test_the_end_of_a_block_cannot_undo_a_copy_that_was_freed_in_part(comm: qmpi.Comm) -> None:
+    dest, q = comm.size - 1, comm.alloc(2)
+    sent = comm.send(q, dest) if comm.rank == 0 else None
+    if comm.rank == dest:
+        with pytest.raises(errors.FreedQubit, match=f"copy received.*{HERE}"), comm.recv(source=0) as copy:
+            comm.free(copy[0])
+        comm.free(copy[1])
+    if sent is not None:
+        with pytest.raises(errors.PeerFailed, match=f"rank {dest}.*freed"), sent:
+            pass
+    comm.free(q)
+
+
+def test_the_end_of_a_block_undoes_both_halves_of_a_sendrecv_or_none(comm: qmpi.Comm) -> None:
+    q = comm.alloc(2)
+    got = comm.sendrecv(q, (comm.rank + 1) % comm.size, 0, None, (comm.rank - 1) % comm.size, 0)
+    with pytest.raises(errors.FreedQubit, match=f"copy received.*{HERE}"), got:
+        comm.free(got[0])
+    comm.free(q + got[1:])
+
+
+@pytest.mark.ranks(min_size=2)
+def test_the_end_of_a_block_moves_back_what_its_place_holds(comm: qmpi.Comm) -> None:
+    dest, q, kept = comm.size - 1, comm.alloc(1), comm.alloc(1)
+    if comm.rank == 0:
+        qmpi.gates.x(q)
+        with comm.send_move(q, dest):
+            pass
+    if comm.rank == dest:
+        with comm.recv_move(source=0) as moved:
+            comm.send_move(moved, dest)  # on to another place: this one is in |0⟩
+            comm.recv_move(kept, dest)
+    assert qmpi.measure(q[0]) == 0
+    assert qmpi.measure(kept[0]) == (comm.rank == dest)
+    comm.free(q + kept)
+
+
 @pytest.mark.parametrize("bits", [(0, 0), (0, 1), (1, 0), (1, 1)])
 @pytest.mark.parametrize("measured", [0, 1])
 def test_a_partly_measured_copy_can_still_be_undone(lab: Lab, measured: int, bits: tuple[int, int]) -> None:

@@ -141,6 +141,9 @@ class Collective(Transfer):
         if operation.side is Side.JOINT:
             others = [qubit for qubit in operation.qubits if qubit not in operation.originals]
             session.obligations.refuse_originals(others, "undoing the copy")
+        elif undo.steps:
+            session.obligations.refuse_any(operation.qubits, "moving it back")
+            session.core.require_zero(tuple(qubit for qubit in operation.qubits if qubit not in undo.result))
         ticket = self._begin(self._writer(operation.name, undo.spares, undo.result), undo.steps, operation.id, INVERSE)
 
         def finish() -> None:

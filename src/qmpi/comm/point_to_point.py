@@ -730,8 +730,9 @@ class PointToPoint(Collective):
         source: int | Wildcard,
         recvtag: int | Wildcard,
         status: Status | None,
+        verb: Verb = Verb.copy,
     ) -> Request[Register]:
-        arrives, leaves = self._both_ways(call, Verb.copy, sendq, dest, sendtag, recvq, source, recvtag, status)
+        arrives, leaves = self._both_ways(call, verb, sendq, dest, sendtag, recvq, source, recvtag, status)
 
         def finish() -> Register:
             register, sent = arrives.wait(), leaves.wait().operation
@@ -753,15 +754,15 @@ class PointToPoint(Collective):
     ) -> Request[Register]:
         """What arrives waits in spare qubits until its place has been left."""
         core, qubits = self._session.core, self._operand(q)
-        if self._peer(dest) is None and self._source(source) is not None:
-            core.require_zero(qubits)
+        nothing_leaves, nothing_arrives = self._peer(dest) is None, self._source(source) is None
+        if nothing_leaves and not nothing_arrives:
+            return self._sendrecv(call, q, dest, sendtag, q, source, recvtag, status, Verb.move)
         spare = Register(core.alloc(len(qubits)))
         try:
             arrives, leaves = self._both_ways(call, Verb.move, q, dest, sendtag, spare, source, recvtag, status)
         except BaseException:
             core.free(spare)
             raise
-        nothing_leaves, nothing_arrives = self._peer(dest) is None, self._source(source) is None
 
         def finish() -> Register:
             register, sent = arrives.wait(), leaves.wait().operation
@@ -826,21 +827,29 @@ class PointToPoint(Collective):
         return self._nothing(None) if sent.partner is None else self._undo_both(call, sent)
 
     def _undo_both(self, call: str, sent: Operation) -> Request[None]:
-        """Undoes a send and the receive that was one call with it."""
-        came = sent.partner
+        """Undoes a send and the receive that was one call with it, as far as they are open; both or none."""
+        core, qubits, came = self._session.core, sent.qubits, sent.partner
         assert came is not None
-        if sent.side is Side.ORIGINAL:
-            return Joined([self._undo(call, came), self._undo(call, sent)], lambda: None)
-        core, qubits = self._session.core, sent.qubits
+        if sent.side is Side.ORIGINAL or None in (sent.peer, came.peer):
+            if sent.open and sent.peer is not None:
+                core.ids(qubits)  # raises what would be refused after the copy has been sent back
+            ways = (sent, came) if came.peer is None else (came, sent)  # what can be refused comes first
+            return Joined([self._undo(call, way) for way in ways if way.open], lambda: None)
+        self._session.obligations.refuse_any(qubits, "moving it back")
+        core.require_zero(qubits[len(came.qubits) :])
         spare = core.alloc(len(qubits))
+        try:
+            leaves = self._undo(call, came)
+        except BaseException:
+            core.free(spare)
+            raise
         sent.qubits = spare
 
         def finish() -> None:
-            if sent.peer is not None:
-                core.exchange(qubits, spare)
+            core.exchange(qubits, spare)
             core.free(spare)
 
-        return Joined([self._undo(call, sent), self._undo(call, came)], finish)
+        return Joined([leaves, self._undo(call, sent)], finish)
 
     def _undo_at_end(self, operation: Operation) -> None:
         if operation.partner is None:

@@ -307,4 +307,4 @@ def check(ticket: Ticket) -> None:
         raise StateTooLarge("the message does not fit into memory; it stays in the mailbox")
     if failure == Failure.counts:
         raise InvalidArgument(f"prepare_epr: the other rank brought {ticket.count} qubit(s), another number than this one")
-    raise PeerFailed(f"the copy cannot be undone: {ticket.data.decode(errors='replace')}")
+    raise PeerFailed(f"this cannot be undone: {ticket.data.decode(errors='replace')}")

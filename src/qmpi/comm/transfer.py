@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Any
@@ -10,7 +10,7 @@ from typing import Any
 from .._core import ANY_SOURCE as _CORE_ANY_SOURCE
 from .._core import ANY_TAG as _CORE_ANY_TAG
 from .._core import Mode, Qubit, Ticket, Verb, call_site, describe_site
-from ..errors import Closed, DuplicateQubit, RankOutOfRange, TagOutOfRange
+from ..errors import Closed, DuplicateQubit, FreedQubit, RankOutOfRange, TagOutOfRange
 from ..runtime.collective import Group
 from ..runtime.obligations import Operation, Side
 from ..runtime.session import Session
@@ -171,21 +171,31 @@ class Transfer:
             operation: what the block began with.
             error: the exception that left the block, if one did.
 
+        Raises:
+            FreedQubit: a qubit of the operation was freed in the block; the operation is given up.
+
         Cost: that of the operation's inverse; nothing after an exception.
         """
+        sides = [side for side in (operation, operation.partner) if side is not None and side.open]
         try:
-            if error is None and operation.open:
+            if error is None and sides:
+                self._refuse_freed(sides)
                 self._undo_at_end(operation)
-                if operation.allocated:
+                if operation in sides and operation.allocated:
                     self._session.core.free(operation.allocated)
         except BaseException as failure:
             error = failure
             raise
         finally:
             if error is not None:
-                for side in (operation, operation.partner):
-                    if side is not None:
-                        self._session.obligations.abandon(side, error)
+                for side in sides:
+                    self._session.obligations.abandon(side, error)
+
+    def _refuse_freed(self, sides: Sequence[Operation]) -> None:
+        """Raises FreedQubit if what the end of a block is to undo lacks a qubit."""
+        for side in sides:
+            if side.id and any(qubit.freed for qubit in side.qubits):
+                raise FreedQubit(f"a qubit has been freed that the end of its block needs, free it after the block: {side}")
 
     def _undo_at_end(self, operation: Operation) -> None:
         self._undo(_INVERSES[operation.side], operation).block()
