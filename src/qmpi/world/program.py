@@ -19,6 +19,7 @@ from typing import Any, TextIO
 
 from ..errors import announce
 from .base import INTERRUPTED
+from .ending import status_of
 from .threads import run
 
 
@@ -43,7 +44,7 @@ def run_program(path: str, arguments: Sequence[str], ranks: int) -> int:
             exec(code, main.begin())
             return 0
         except SystemExit as end:
-            return _status(end)
+            return status_of(end.code)
         finally:
             sys.stdout.flush()
 
@@ -60,13 +61,6 @@ def run_program(path: str, arguments: Sequence[str], ranks: int) -> int:
         return 1
     finally:
         sys.stdout = output
-
-
-def _status(end: SystemExit) -> int:
-    if end.code is None or isinstance(end.code, int):
-        return end.code or 0
-    announce(str(end.code))
-    return 1
 
 
 def _report(error: BaseException, path: str) -> None:
