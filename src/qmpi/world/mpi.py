@@ -165,7 +165,7 @@ def _found(own: MPI.Intracomm) -> None:
     try:
         settings = Settings.from_environment()
     except InvalidArgument as error:
-        problem = error.args[0]
+        problem = error.what
     _agree(own, problem)
     assert settings is not None
     _compare(own, settings)
@@ -226,7 +226,7 @@ def _share(own: MPI.Intracomm, settings: Settings) -> Arena:
                 listener.bind(b"\0" + bytes(name))
                 listener.listen(own.size)
             except (QMPIError, OSError) as error:
-                problem = str(error)
+                problem = _told(error)
         _agree(own, problem)
         own.Bcast(name, root=0)
         try:
@@ -236,10 +236,15 @@ def _share(own: MPI.Intracomm, settings: Settings) -> Arena:
             else:
                 arena = Arena.attach(_take_over(bytes(name)))
         except (QMPIError, OSError) as error:
-            problem = f"cannot share the arena: {error}"
+            problem = f"cannot share the arena: {_told(error)}"
     _agree(own, problem)
     assert arena is not None
     return arena
+
+
+def _told(error: Exception) -> str:
+    """Without the place in the program, to which each rank's own is added."""
+    return error.what if isinstance(error, QMPIError) else str(error)
 
 
 def _hand_over(listener: socket.socket, descriptor: int) -> None:
