@@ -40,13 +40,19 @@ def set_rank(rank: int) -> None:
     _here.rank = rank
 
 
+def in_ascii(text: str) -> str:
+    """The text as it can be printed anywhere: what is not ASCII, such as a letter of a path, as its escape sequence."""
+    return text.encode("ascii", "backslashreplace").decode()
+
+
 def announce(line: str) -> None:
     """Writes a line to standard error in one piece, so that those of several ranks do not mix."""
-    sys.stderr.write(line + "\n")
+    sys.stderr.write(in_ascii(line) + "\n")
     sys.stderr.flush()
 
 
-def _is_ours(frame: FrameType) -> bool:
+def is_ours(frame: FrameType) -> bool:
+    """Whether it belongs to this package, and not to a program."""
     return bool(frame.f_globals.get("__name__", "").partition(".")[0] == "qmpi")
 
 
@@ -54,7 +60,7 @@ def user_frame() -> tuple[FrameType | None, str]:
     """The innermost frame outside this package, and the name of the package's function it called."""
     frame: FrameType | None = sys._getframe(1)
     call = ""
-    while frame is not None and _is_ours(frame):
+    while frame is not None and is_ours(frame):
         name = frame.f_code.co_name
         if name == "__init__" and not isinstance(made := frame.f_locals.get("self"), BaseException):
             call = type(made).__name__
@@ -74,16 +80,17 @@ def line_of(trace: TracebackType | None) -> str:
     """`file:line` of the user's program in a traceback, the innermost."""
     lines = []
     while trace is not None:
-        if not _is_ours(trace.tb_frame):
+        if not is_ours(trace.tb_frame):
             lines.append(f"{trace.tb_frame.f_code.co_filename}:{trace.tb_lineno}")
         trace = trace.tb_next
     return lines[-1] if lines else "an unknown line"
 
 
 class QMPIError(Exception):
-    """The root of the tree.
+    """The root of the tree. Its text is ASCII, whatever is told in it: printing it must not fail where the error should be seen.
 
     Attributes:
+        what: the text without the place.
         rank: universe rank that raised it, or None before there is one.
         call: the qmpi function that was called.
         where: `file:line` of that call in the user's program.
@@ -91,12 +98,13 @@ class QMPIError(Exception):
 
     def __init__(self, what: str) -> None:
         """Adds to `what` where it happened."""
+        self.what = in_ascii(what)
         _, self.call = user_frame()
         self.rank: int | None = getattr(_here, "rank", None)
         self.where = source_line()
         rank = "" if self.rank is None else f"rank {self.rank}, "
         separator = "\n" if "\n" in what else " "
-        super().__init__(f"{what}{separator}[{rank}{self.call or 'qmpi'} at {self.where}]")
+        super().__init__(in_ascii(f"{what}{separator}[{rank}{self.call or 'qmpi'} at {self.where}]"))
 
 
 class InvalidArgument(QMPIError, ValueError):

@@ -128,3 +128,8 @@ def test_a_launcher_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path,
     assert not world.works and "nothing has come after 3 s" in world.verdict
     assert shown == [f"waiting for two ranks under {hanging}"]
     wait_for_the_end_of(int((tmp_path / "child").read_text()))
+
+
+def test_what_it_tells_can_be_printed_whatever_the_terminal_s_letters() -> None:
+    done = qmpi("doctor", PYTHONIOENCODING="latin-1", QMPI_SEED="⟩…")
+    assert done.returncode == 1 and not done.stderr and r"not '\u27e9\u2026'" in done.stdout, done

@@ -37,6 +37,12 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str) -> None
         (["run", "-n", "2"], "Missing argument 'PROGRAM'"),
         (["run", "-n", "2", "nowhere.py"], "'nowhere.py' does not exist"),
         (["run", "-n", "2", "examples"], "'examples' is a directory"),
+        (["run", "-n", "2", "-m", "examples.nowhere"], "there is no module examples.nowhere"),
+        (["run", "-n", "2", "-m", "nowhere.at_all"], "there is no module nowhere.at_all"),
+        (["run", "-n", "2", "-m", "examples"], "there is no module examples.__main__"),
+        (["run", "-n", "2", "-m", "examples.ghz.py"], "there is no module examples.ghz.py (try examples.ghz)"),
+        (["run", "--threads", "-n", "2", "-m", "examples.nowhere"], "there is no module examples.nowhere"),
+        (["run", "-n", "2", "-m"], "Missing argument 'PROGRAM'"),
         (["run", "-n", "0", PROGRAM], "'0' is not a number of ranks"),
         (["run", "-n", "-3", PROGRAM], "'-3' is not a number of ranks"),
         (["run", "-n", "many", PROGRAM], "'many' is not a number of ranks"),
@@ -176,6 +182,29 @@ def test_every_option_becomes_its_variable_and_overrides_it() -> None:
         "QMPI_LOG": "debug",
     }
     assert plan("-n", 2, "--strict", PROGRAM)[0]["QMPI_STRICT"] == "1"
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_help_and_plans_can_be_printed_whatever_the_terminal_s_letters(encoding: str, tmp_path: Path) -> None:
+    for command in ([], ["--help"], ["run", "--help"], ["doctor", "--help"], ["bench", "--help"]):
+        done = qmpi(*command, PYTHONIOENCODING=encoding)
+        assert done.returncode == 0 and done.stdout.isascii(), done
+    program = tmp_path / "prögram ⟩.py"
+    program.touch()
+    done = qmpi("run", "--dry-run", "--threads", "-n", 2, program, PYTHONIOENCODING="ascii")
+    assert done.returncode == 0 and "gram \\u27e9.py" in done.stdout, done
+
+
+def test_a_module_is_planned_as_python_m_would_be(tmp_path: Path) -> None:
+    launcher = write_launcher(tmp_path / "mpiexec", "MPICH")
+    assert plan("-m", "-n", 2, "--launcher", launcher, "examples.ghz", "-m", "x")[1][-5:] == [
+        sys.executable,
+        "-m",
+        "examples.ghz",
+        "-m",
+        "x",
+    ]
+    assert plan("--threads", "-n", 2, "-m", "examples.ghz", "x")[1][4:] == ["--threads", "-n", "2", "-m", "examples.ghz", "x"]
 
 
 def test_the_mpiexec_beside_python_comes_first_then_the_one_on_path(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 
@@ -89,6 +90,28 @@ def test_threads_are_refused_memory_they_may_not_have() -> None:
     assert job.of("smaller")[0]["error"] == "", job
 
 
+# --- long settings -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_setting_may_be_as_long_as_a_path(tmp_path: Path) -> None:
+    folder = tmp_path.joinpath(*["f" * 150] * 5)
+    folder.mkdir(parents=True)
+    file = folder / "ü.order"
+    job, outcomes = founding(2, QMPI_ORDER=f"record:{file}")
+    assert outcomes == [("", "")] * 2 and file.read_text().startswith("# qmpi order"), job
+
+
+def test_a_long_setting_that_cannot_be_is_refused_on_every_rank_and_shown_in_full() -> None:
+    name = "n" * 450
+    for arguments, settings, message in [
+        ([], {"QMPI_ORDER": f"record:{name}"}, "rank 0: the order of measurements cannot be recorded"),
+        ([f"QMPI_SEED={name}@1"], {}, "rank 1: QMPI_SEED must be"),
+        ([f"QMPI_ORDER=record:{name}@1"], {}, f"rank 1: runs with QMPI_ORDER=record:{name}, but rank 0 runs with QMPI_ORDER="),
+    ]:
+        job, outcomes = founding(2, *arguments, **settings)
+        assert all(error == "FoundingError" and message in text and name in text for error, text in outcomes), job
+
+
 # --- more than one node, no MPI ----------------------------------------------------------------------------------------------------------
 
 
@@ -116,6 +139,15 @@ def test_where_mpi4py_finds_no_library_threads_work_and_mpi_s_world_says_what_to
     assert facts["error"] == "FoundingError" and "pip install 'qmpi[mpich]'" in facts["text"], job
 
 
+def test_mpi_that_has_not_begun_or_is_over_is_refused_and_said() -> None:
+    job = start("none", 1, "without_running_mpi.py", timeout_s=40)
+    job.require_clean_end()
+    for case, text in (("before", "MPI is not initialised"), ("given", "MPI is not initialised"), ("after", "MPI is already finalised")):
+        for name, facts in job.of(case)[0].items():
+            assert name == "case" or (facts["error"] == "FoundingError" and text in facts["text"]), job
+    assert job.of("running")[0]["alloc"]["error"] == job.of("quantum")[0]["alloc"]["error"] == "", job
+
+
 # --- the first use ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -124,3 +156,33 @@ def test_the_first_use_may_be_an_argument_of_another(world: str) -> None:
     job = start(world, 2, "nested_first_use.py", timeout_s=20)
     job.require_clean_end()
     assert sorted(job.output.splitlines()) == ["rank 0 done", "rank 1 done"], job
+
+
+# --- who never comes ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("how", "call"),
+    [
+        ("runs off its end", "prepare_epr"),
+        ("calls sys.exit", "barrier"),
+        ("knows only mpi4py", "prepare_epr"),
+        ("finalises MPI", "barrier"),
+        ("runs off its end", "dup"),
+        ("runs off its end", "split"),
+        ("runs off its end", "Comm"),
+    ],
+)
+def test_where_a_communicator_is_made_whoever_waits_for_a_rank_that_has_ended_raises_peer_left_and_can_go_on(how: str, call: str) -> None:
+    job = start("mpi", 3, "never_comes.py", how, call, timeout_s=40)
+    for case in ("without it", "again"):  # then another one may have ended, too
+        found = job.of(case)
+        assert sorted(found) == [0, 1], job
+        for facts in found.values():
+            assert facts["error"] == "PeerLeft" and re.match(r"ranks? (\d, )?2 of 3 ha(s|ve) ended", facts["text"]), job
+    job.require_clean_end()
+
+
+def test_a_rank_that_never_comes_ends_the_job_of_those_who_do_not_catch_it() -> None:
+    job = start("mpi", 3, "never_comes.py", "is not forgiven", "barrier", timeout_s=40)
+    assert job.codes == [1] and "PeerLeft: rank 2 of 3 has ended" in job.output, job

@@ -7,6 +7,7 @@ import sys
 import click
 
 from .. import __version__
+from .letters import escape_letters
 
 
 class _Commands(click.Group):
@@ -43,6 +44,8 @@ def qmpi(ctx: click.Context) -> None:
     qmpi doctor                            what is in force, and what works here
     qmpi bench                             how fast state vectors are here
     """
+    if ctx.invoked_subcommand != "run":  # a program's output is its own
+        escape_letters()
     if ctx.invoked_subcommand is None:
         click.echo(ctx.get_help())
 

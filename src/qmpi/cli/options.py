@@ -76,7 +76,7 @@ def instruction_set(environment: Mapping[str, str]) -> str:
 
 def in_one_line(error: QMPIError) -> str:
     """The error's text without the place in the program: on the command line there is none."""
-    return str(error).removesuffix(f" [{error.call or 'qmpi'} at {error.where}]")
+    return error.what
 
 
 def by_options(text: str, given: Iterable[Setting]) -> str:

@@ -6,21 +6,26 @@ import os
 import shlex
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 import click
 
 from ..errors import InvalidArgument
 from ..telemetry import log
-from ..world.program import run_program
+from ..world.program import find_module, run_module, run_program
 from ..world.threads import MAX_RANKS
 from .launcher import Launcher, find
+from .letters import escape_letters
 from .machine import cores
 from .options import SETTINGS, by_options, check, in_one_line
 
 # OpenBLAS, MKL, BLIS and numexpr follow the first one; the others have their own.
 _THREADS = ("OMP_NUM_THREADS", "NUMBA_NUM_THREADS", "RAYON_NUM_THREADS")
+Start = Callable[[Sequence[str], int], int]
+"""Runs a program with these arguments on so many threads; gives the exit status."""
 _LAUNCHER = "What starts the ranks; auto takes the mpiexec beside this Python, else the one on PATH."
 
 
@@ -63,10 +68,18 @@ def _count(ctx: click.Context, parameter: click.Parameter, text: str) -> int:
 @click.option("--threads", is_flag=True, help="Ranks are threads of this process; needs no MPI.")
 @click.option("--launcher", default="auto", metavar="auto|mpiexec|srun|PATH", help=_LAUNCHER)
 @click.option("--dry-run", is_flag=True, help="Only prints the command, with the environment that it would set.")
-@click.argument("program", type=click.Path(exists=True, dir_okay=False))
+@click.option("-m", "--module", is_flag=True, help="PROGRAM is the name of a module, as after python -m.")
+@click.argument("program")
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def run(
-    ranks: int, threads: bool, launcher: str, dry_run: bool, program: str, arguments: tuple[str, ...], **chosen: str | bool | None
+    ranks: int,
+    threads: bool,
+    launcher: str,
+    dry_run: bool,
+    module: bool,
+    program: str,
+    arguments: tuple[str, ...],
+    **chosen: str | bool | None,
 ) -> None:
     """Runs a Python program on N ranks: processes that an mpiexec starts, or threads.
 
@@ -77,21 +90,26 @@ def run(
     qmpi run -n 4 --seed 7 program.py --x 3     the same outcomes each time; --x is the program's
     qmpi run -n 2 --log debug program.py        one line per call on standard error
     qmpi run --threads -n 100 program.py        a hundred ranks in one process
+    qmpi run -n 4 -m package.module --x 3       the module package.module, found as python -m does
     qmpi run -n 64 --launcher srun program.py   inside a Slurm allocation, if its mpiexec will not do
     qmpi run -n 4 --dry-run program.py          what would be run
     """
     extra = _chosen(chosen) | _fair_share(ranks)
+    start = _start_of_module(program) if module else _start_of_file(program)
+    what = ["-m", program] if module else [program]
     if threads:
         _refuse_as_threads(ranks, launcher)
-        command = [sys.executable, "-m", "qmpi", "run", "--threads", "-n", str(ranks), program, *arguments]
+        command = [sys.executable, "-m", "qmpi", "run", "--threads", "-n", str(ranks), *what, *arguments]
     else:
         starter = _find(launcher)
         extra |= starter.environment()
-        command = [*starter.command(ranks), sys.executable, program, *arguments]
+        command = [*starter.command(ranks), sys.executable, *what, *arguments]
     if dry_run:
+        escape_letters()
         print(*(f"{name}={shlex.quote(value)}" for name, value in extra.items()), shlex.join(command))
     elif threads:
-        sys.exit(_run_threads(ranks, program, arguments, extra))
+        _enter(extra)
+        sys.exit(start(arguments, ranks))
     else:
         _become(command, extra)
 
@@ -131,11 +149,27 @@ def _find(launcher: str) -> Launcher:
         raise click.UsageError(str(error)) from None
 
 
-def _run_threads(ranks: int, program: str, arguments: Sequence[str], extra: Mapping[str, str]) -> int:
+def _start_of_file(program: str) -> Start:
+    path = Path(program)
+    if not path.is_file():
+        raise click.UsageError(f"the file {program!r} " + ("is a directory" if path.is_dir() else "does not exist"))
+    return partial(run_program, program)
+
+
+def _start_of_module(program: str) -> Start:
+    sys.path.insert(0, os.getcwd())
+    try:
+        find_module(program)
+    except ImportError as error:
+        raise click.UsageError(str(error)) from None
+    return partial(run_module, program)
+
+
+def _enter(extra: Mapping[str, str]) -> None:
+    """Makes this process the one in which the ranks will be threads."""
     os.environ.update(extra)
     if os.environ.get("QMPI_LOG"):  # `import qmpi` has not seen --log
         log.install()
-    return run_program(program, arguments, ranks)
 
 
 def _become(command: list[str], extra: Mapping[str, str]) -> NoReturn:

@@ -184,7 +184,7 @@ class Comm(PointToPoint, Rotations):
         **Collective.** Cost: 0 EPR pairs, 0 bits.
         """
         self._refuse_if_closed()
-        return Comm(self.mpi.Dup())
+        return Comm(door.dup(self.mpi))
 
     def split(self, color: int | None = 0, key: int = 0) -> Comm | None:
         """Splits the ranks by color, orders them by key (then by rank).

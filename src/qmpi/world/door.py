@@ -5,6 +5,9 @@ mpi4py is imported only when a communicating call finds no thread world: it may 
 
 from __future__ import annotations
 
+import atexit
+import os
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -31,6 +34,11 @@ def join(comm: Any) -> tuple[Universe, Membership]:
     return threads.join(comm) if threads.here.world is not None else _mpi().join(comm)
 
 
+def dup(comm: Any) -> Any:
+    """`comm.Dup`. **Collective** over `comm`."""
+    return comm.Dup() if threads.here.world is not None else _mpi().dup(comm)
+
+
 def split(comm: Any, color: int | None, key: int) -> Any | None:
     """`comm.Split`; None for ranks that take no part. **Collective** over `comm`."""
     return threads.split(comm, color, key) if threads.here.world is not None else _mpi().split(comm, color, key)
@@ -46,3 +54,13 @@ def _mpi() -> ModuleType:
     if threads.under_way() and not mpi.founded_here():
         raise SecondThread("a rank is one thread: this call comes from a thread that is none of the ranks qmpi.run has started")
     return mpi
+
+
+_process = os.getpid()
+
+
+@atexit.register
+def _leave() -> None:
+    """A program may have asked mpi4py for its rank and never have called qmpi."""
+    if os.getpid() == _process and "mpi4py.MPI" in sys.modules:
+        _mpi().leave()

@@ -10,11 +10,9 @@ import os
 import secrets
 import socket
 import struct
-import sys
 import threading
-import time
-from contextlib import nullcontext
-from types import TracebackType
+from functools import cache
+from math import inf
 from typing import Any
 
 import numpy as np
@@ -28,17 +26,14 @@ from ..errors import (
     OutsideUniverse,
     QMPIError,
     SecondThread,
-    announce,
-    line_of,
     set_rank,
 )
-from .base import INTERRUPTED, OUTSIDE, Membership, Universe, at_leave, create_arena
-from .roll_call import present
+from . import roll_call
+from .base import OUTSIDE, Membership, Universe, at_leave, create_arena
+from .ending import end_together
 from .settings import Settings, contradictions
 
-_MESSAGE_BYTES = 512
 _CONNECT_TIMEOUT_S = 60.0
-_FORWARDING_S = 0.2  # MPICH's launcher drops output that it has not forwarded when Abort comes
 
 _universe: Universe | None = None
 _group: MPI.Group | None = None  # of the communicator that founded it
@@ -46,7 +41,12 @@ _thread: int | None = None  # that founded it
 
 
 def comm_world() -> Any:
-    """`MPI.COMM_WORLD`. Initialises MPI if the program has not."""
+    """`MPI.COMM_WORLD`.
+
+    Raises:
+        FoundingError: MPI does not run.
+    """
+    _prepare()
     return MPI.COMM_WORLD
 
 
@@ -68,6 +68,7 @@ def join(comm: Any) -> tuple[Universe, Membership]:
         OutsideUniverse: some of its ranks founded a universe without the others.
         FoundingError: the ranks do not share one node, or disagree on version or settings, or the arena cannot be made.
         SecondThread: another thread founded qmpi.
+        PeerLeft: one of its ranks has ended.
     """
     if _thread not in (None, threading.get_ident()):
         raise SecondThread("a rank is one thread: this call comes from another thread than the one that founded qmpi")
@@ -75,8 +76,7 @@ def join(comm: Any) -> tuple[Universe, Membership]:
         raise CommunicatorError(OUTSIDE)
     if not isinstance(comm, MPI.Intracomm):
         raise CommunicatorError(f"qmpi.Comm wraps an mpi4py intracommunicator, not {comm!r}")
-    with nullcontext() if _universe else present(MPI.COMM_WORLD.rank, _world_ranks(comm)):
-        own = comm.Dup()
+    own = dup(comm)
     try:
         founded = np.zeros(own.size, np.int8)
         own.Allgather(np.array([_universe is not None], np.int8), founded)
@@ -100,10 +100,57 @@ def join(comm: Any) -> tuple[Universe, Membership]:
         own.Free()
 
 
+def dup(comm: Any) -> Any:
+    """`comm.Dup`. **Collective** over `comm`.
+
+    Raises:
+        PeerLeft: one of its ranks has ended.
+    """
+    _meet(comm)
+    return comm.Dup()
+
+
 def split(comm: Any, color: int | None, key: int) -> Any | None:
-    """`comm.Split`; None for ranks that take no part. **Collective** over `comm`."""
+    """`comm.Split`; None for ranks that take no part. **Collective** over `comm`.
+
+    Raises:
+        PeerLeft: one of its ranks has ended.
+    """
+    _meet(comm)
     part = comm.Split(MPI.UNDEFINED if color is None else color, key)
     return None if part == MPI.COMM_NULL else part
+
+
+def leave() -> None:
+    """This process ends: whoever waits for it where a communicator is made learns that it will not come."""
+    if MPI.Is_initialized() and not MPI.Is_finalized() and MPI.COMM_WORLD.size > 1:
+        roll_call.leave(MPI.COMM_WORLD.rank)
+
+
+def _prepare() -> None:
+    """Raises unless MPI runs; the first time, sees to it that the end of this rank reaches the others."""
+    if not MPI.Is_initialized():
+        raise FoundingError("MPI is not initialised (mpi4py.rc.initialize is off): call MPI.Init() before the first call of qmpi")
+    if MPI.Is_finalized():
+        raise FoundingError("MPI is already finalised: a communicator can no longer be made or asked")
+    _connect_ends()
+
+
+@cache
+def _connect_ends() -> None:
+    if MPI.COMM_WORLD.size > 1:
+        end_together(MPI.COMM_WORLD.rank, lambda status: MPI.Is_finalized() or MPI.COMM_WORLD.Abort(status))
+        # What a program's own MPI.Finalize() does first.
+        MPI.COMM_SELF.Set_attr(MPI.Comm.Create_keyval(delete_fn=lambda comm, key, value: leave()), None)
+
+
+def _meet(comm: MPI.Intracomm) -> None:
+    """Returns once all ranks of `comm` have come here, so that what they do next waits for nobody."""
+    _prepare()
+    if _universe is None:
+        set_rank(comm.rank)
+    patience_s = inf if _universe else roll_call.PATIENCE_S
+    roll_call.meet(MPI.COMM_WORLD.rank, _world_ranks(comm), comm.Ibarrier().Test, patience_s)
 
 
 def _world_ranks(comm: MPI.Intracomm) -> list[int]:
@@ -113,43 +160,19 @@ def _world_ranks(comm: MPI.Intracomm) -> list[int]:
 def _found(own: MPI.Intracomm) -> None:
     global _universe, _group, _thread
     _refuse_lonely_start(own)
-    set_rank(own.rank)
     settings: Settings | None = None
     problem = ""
     try:
         settings = Settings.from_environment()
     except InvalidArgument as error:
-        problem = error.args[0]
+        problem = error.what
     _agree(own, problem)
     assert settings is not None
     _compare(own, settings)
     arena = _share(own, settings)
     _universe = Universe(arena, own.rank, own.size, settings, at_leave)
     _thread = threading.get_ident()
-    if own.size > 1:
-        _fail_together()
     _group = own.Get_group()
-
-
-def _fail_together() -> None:
-    """An uncaught exception in one rank ends the job: left alone, MPI would wait for that rank, and it for the others."""
-    previous, founder = sys.excepthook, os.getpid()
-
-    def hook(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
-        if os.getpid() != founder:  # a fork, which is no rank
-            previous(kind, error, trace)
-            sys.stderr.flush()
-            os._exit(1)  # without MPI's farewell, which is the parent's
-        if issubclass(kind, KeyboardInterrupt):  # of every rank: a line instead of a traceback
-            announce(f"qmpi: rank {MPI.COMM_WORLD.rank} interrupted at {line_of(trace)}")
-        else:
-            previous(kind, error, trace)
-        sys.stderr.flush()
-        if not hasattr(sys, "ps1"):  # an interactive session goes on
-            time.sleep(_FORWARDING_S)
-            MPI.COMM_WORLD.Abort(INTERRUPTED if issubclass(kind, KeyboardInterrupt) else 1)
-
-    sys.excepthook = hook
 
 
 def _refuse_lonely_start(own: MPI.Intracomm) -> None:
@@ -162,14 +185,19 @@ def _refuse_lonely_start(own: MPI.Intracomm) -> None:
 
 def _agree(own: MPI.Intracomm, problem: str) -> None:
     """All raise FoundingError if one has a problem; each sees the text of the lowest such rank."""
-    texts = np.zeros((own.size, _MESSAGE_BYTES), np.uint8)
-    text = problem.encode()[:_MESSAGE_BYTES]
-    mine = np.zeros(_MESSAGE_BYTES, np.uint8)
-    mine[: len(text)] = np.frombuffer(text, np.uint8)
-    own.Allgather(mine, texts)
-    for rank, line in enumerate(texts):
-        if line[0]:
-            raise FoundingError(f"rank {rank}: {bytes(line).rstrip(bytes(1)).decode(errors='replace')}")
+    for rank, text in enumerate(_everybodys(own, problem)):
+        if text:
+            raise FoundingError(f"rank {rank}: {text}")
+
+
+def _everybodys(own: MPI.Intracomm, text: str) -> list[str]:
+    """Each rank's text, on every rank."""
+    mine = text.encode(errors="surrogateescape")  # paths of any bytes
+    lengths = np.zeros(own.size, np.int64)
+    own.Allgather(np.array([len(mine)]), lengths)
+    rows = np.zeros((own.size, lengths.max()), np.uint8)
+    own.Allgather(np.frombuffer(mine.ljust(rows.shape[1], b"\0"), np.uint8), rows)
+    return [bytes(row[:length]).decode(errors="surrogateescape") for row, length in zip(rows, lengths, strict=True)]
 
 
 def _compare(own: MPI.Intracomm, settings: Settings) -> None:
@@ -179,11 +207,8 @@ def _compare(own: MPI.Intracomm, settings: Settings) -> None:
     if alone:
         raise FoundingError("the communicator spans more than one node; qmpi does not span nodes yet")
     mine = [f"qmpi {VERSION}", *settings.shared()]
-    text = "\n".join(mine).encode()
-    first = np.zeros(_MESSAGE_BYTES, np.uint8)
-    first[: len(text)] = np.frombuffer(text, np.uint8)
-    own.Bcast(first, root=0)
-    _agree(own, contradictions(mine, bytes(first).rstrip(bytes(1)).decode().split("\n")))
+    first, *_ = _everybodys(own, "\0".join(mine))
+    _agree(own, contradictions(mine, first.split("\0")))
 
 
 def _share(own: MPI.Intracomm, settings: Settings) -> Arena:
@@ -201,7 +226,7 @@ def _share(own: MPI.Intracomm, settings: Settings) -> Arena:
                 listener.bind(b"\0" + bytes(name))
                 listener.listen(own.size)
             except (QMPIError, OSError) as error:
-                problem = str(error)
+                problem = _told(error)
         _agree(own, problem)
         own.Bcast(name, root=0)
         try:
@@ -211,10 +236,15 @@ def _share(own: MPI.Intracomm, settings: Settings) -> Arena:
             else:
                 arena = Arena.attach(_take_over(bytes(name)))
         except (QMPIError, OSError) as error:
-            problem = f"cannot share the arena: {error}"
+            problem = f"cannot share the arena: {_told(error)}"
     _agree(own, problem)
     assert arena is not None
     return arena
+
+
+def _told(error: Exception) -> str:
+    """Without the place in the program, to which each rank's own is added."""
+    return error.what if isinstance(error, QMPIError) else str(error)
 
 
 def _hand_over(listener: socket.socket, descriptor: int) -> None:
