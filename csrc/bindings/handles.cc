@@ -73,18 +73,50 @@ Qubit* as_qubit(nb::handle object) { return Py_TYPE(object.ptr()) == qubit_type 
 
 namespace {
 
-// The qubits of a Qubit or a Register, appended to `out`.
-void collect(nb::handle operand, std::vector<Qubit*>& out) {
-  if (Qubit* qubit = as_qubit(operand)) return out.push_back(qubit);
+// What a Register keeps its qubits in; null if the object is none.
+nb::object tuple_of(nb::handle object) {
   static PyObject* attribute = PyUnicode_InternFromString("_qubits");
-  nb::object qubits = PyTuple_Check(operand.ptr()) ? nb::borrow(operand) : nb::steal(PyObject_GetAttr(operand.ptr(), attribute));
+  nb::object qubits = nb::steal(PyObject_GetAttr(object.ptr(), attribute));
   PyErr_Clear();
-  if (!qubits || !PyTuple_Check(qubits.ptr())) throw nb::type_error("expected a Qubit or a Register");
-  for (Py_ssize_t k = 0; k < PyTuple_GET_SIZE(qubits.ptr()); ++k) {
-    Qubit* qubit = as_qubit(PyTuple_GET_ITEM(qubits.ptr(), k));
-    if (!qubit) throw nb::type_error("expected a Qubit or a Register");
+  return qubits && PyTuple_Check(qubits.ptr()) ? qubits : nb::object();
+}
+
+bool collect_one(nb::handle operand, std::vector<Qubit*>& out) {
+  if (Qubit* qubit = as_qubit(operand)) {
     out.push_back(qubit);
+    return true;
   }
+  const nb::object qubits = tuple_of(operand);
+  for (Py_ssize_t k = 0; qubits && k < PyTuple_GET_SIZE(qubits.ptr()); ++k) out.push_back(as_qubit(PyTuple_GET_ITEM(qubits.ptr(), k)));
+  return qubits.is_valid();
+}
+
+// The qubits of an operand, appended to `out`: the one place that decides what is one.
+void collect(nb::handle operand, std::vector<Qubit*>& out) {
+  const auto refuse = [](nb::handle object, const char* where) {
+    throw nb::type_error((std::string("expected a Qubit, a Register, or a list of these, not ") + Py_TYPE(object.ptr())->tp_name + where).c_str());
+  };
+  if (!PyList_Check(operand.ptr()) && !PyTuple_Check(operand.ptr())) {
+    if (!collect_one(operand, out)) refuse(operand, "");
+    return;
+  }
+  for (nb::handle item : nb::borrow<nb::sequence>(operand))
+    if (!collect_one(item, out)) refuse(item, " in a list");
+}
+
+nb::typed<nb::tuple, Qubit, nb::ellipsis> qubits_of(nb::handle operand) {
+  using Qubits = nb::typed<nb::tuple, Qubit, nb::ellipsis>;
+  if (PyTuple_Check(operand.ptr())) {
+    const auto items = nb::borrow<nb::tuple>(operand);
+    if (std::all_of(items.begin(), items.end(), as_qubit)) return nb::borrow<Qubits>(items);
+  } else if (const nb::object qubits = tuple_of(operand)) {
+    return nb::borrow<Qubits>(qubits);
+  }
+  std::vector<Qubit*> qubits;
+  collect(operand, qubits);
+  nb::list result;
+  for (Qubit* qubit : qubits) result.append(nb::find(*qubit));
+  return nb::borrow<Qubits>(nb::tuple(result));
 }
 
 PySession& common_session(std::span<Qubit* const> qubits) {
@@ -110,7 +142,7 @@ std::vector<HandleName> names_of(const PySession& session, nb::handle operand) {
 
 namespace {
 
-// One to n, n to n: operand k of application j is operands[k][j], or operands[k][0] where it is a single qubit.
+// One to n, n to n, n being 0 as well: operand k of application j is operands[k][j], or operands[k][0] where it is a single qubit.
 void broadcast(int code, std::span<const double> parameters, std::span<const nb::handle> operands) {
   std::vector<std::vector<Qubit*>> lists(operands.size());
   std::size_t length = 1;
@@ -119,12 +151,14 @@ void broadcast(int code, std::span<const double> parameters, std::span<const nb:
     collect(operands[k], lists[k]);
     all.insert(all.end(), lists[k].begin(), lists[k].end());
     const std::size_t size = lists[k].size();
-    if (size == 0 || (size != 1 && length != 1 && size != length))
+    if (size != 1 && length != 1 && size != length)
       throw Error("InvalidArgument", std::string(gate_table()[code].name) + ": registers of " + std::to_string(length) + " and " +
                                          std::to_string(size) + " qubits do not broadcast (one to n, or n to n)");
-    length = std::max(length, size);
+    if (size != 1) length = size;
   }
+  if (all.empty()) return;
   PySession& session = common_session(all);
+  for (std::size_t k = 0; length == 0 && k < all.size(); ++k) session.check(all[k]->name);
   const Source source = caller();
   const std::size_t controls = static_cast<std::size_t>(gate_table()[code].controls);
   // Every application is checked before the first is buffered.
@@ -290,6 +324,8 @@ void bind_handles(nb::module_& m) {
   m.def("describe_site", [](std::uint64_t site) {
     return describe({static_cast<std::uint32_t>(site >> 32), static_cast<std::uint32_t>(site)});
   }, "site"_a, "`file:line` of a call site.");
+  m.def("qubits_of", &qubits_of, "operand"_a,
+        "The qubits of an operand: a Qubit, a Register, or a list or tuple of these. A TypeError for anything else.");
   m.def("apply_one", &apply_one, "code"_a, "qubit"_a);
   m.def("rotate_one", &rotate_one, "code"_a, "theta"_a, "qubit"_a);
   m.def("apply_two", &apply_two, "code"_a, "a"_a, "b"_a);

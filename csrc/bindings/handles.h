@@ -59,7 +59,7 @@ struct Qubit {
 // The Qubit behind a Python object; null, or a TypeError, if it is none.
 Qubit* as_qubit(nb::handle object);
 Qubit& one_qubit(nb::handle object);
-// The qubits of a Qubit, Register or tuple, all of them this session's.
+// The qubits of an operand (a Qubit, a Register, or a list of these), all of them this session's.
 std::vector<HandleName> names_of(const PySession& session, nb::handle operand);
 // `file:line` of a call site.
 std::string describe(Source source);

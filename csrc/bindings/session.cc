@@ -50,8 +50,9 @@ struct PyPart {
     for (const HandleName name : names_of(*session, qubits)) result.push_back(session->place(list, name));
     return result;
   }
-  void message(PartStep::Kind kind, Verb verb, nb::handle qubits, int peer, int tag) {
+  void message(PartStep::Kind kind, Verb verb, nb::handle qubits, int peer, int tag, bool exact = false) {
     PartStep step;
+    step.exact = exact;
     step.kind = kind;
     step.verb = verb;
     step.peer = peer;
@@ -187,15 +188,18 @@ void bind_session(nb::module_& m) {
   using StepKind = PartStep::Kind;
   nb::class_<PyPart>(m, "Part", "One rank's part in a collective, put together step by step and then posted as a whole.")
       .def("__init__", [](PyPart* self, std::shared_ptr<PySession> session) { new (self) PyPart{std::move(session), {}}; }, "session"_a)
-      .def("send", [](PyPart& p, Verb verb, nb::handle qubits, int peer, int tag) { p.message(StepKind::send, verb, qubits, peer, tag); },
-           "verb"_a, "qubits"_a.none(), "peer"_a, "tag"_a, "None sends on what a receive into None has brought.")
-      .def("receive", [](PyPart& p, Verb verb, nb::handle qubits, int peer, int tag) { p.message(StepKind::receive, verb, qubits, peer, tag); },
-           "verb"_a, "qubits"_a.none(), "peer"_a, "tag"_a, "None takes whatever comes; once in a part.")
-      .def("meet", [](PyPart& p, nb::handle qubits, int peer, int tag, int condition) {
+      .def("send", [](PyPart& p, Verb verb, nb::handle qubits, int peer, int tag, bool exact) {
+        p.message(StepKind::send, verb, qubits, peer, tag, exact);
+      }, "verb"_a, "qubits"_a.none(), "peer"_a, "tag"_a, "exact"_a = false,
+           "None sends on what a receive into None has brought. `exact`: waits for its receive; nothing happens if that has another count.")
+      .def("receive", [](PyPart& p, Verb verb, nb::handle qubits, int peer, int tag, bool exact) {
+        p.message(StepKind::receive, verb, qubits, peer, tag, exact);
+      }, "verb"_a, "qubits"_a.none(), "peer"_a, "tag"_a, "exact"_a = false, "None takes whatever comes; once in a part.")
+      .def("meet", [](PyPart& p, nb::handle qubits, int peer, int tag, int condition, bool exact) {
         if (condition >= 0) p.list.name_bits(static_cast<std::uint32_t>(condition), 1, false);
-        p.message(StepKind::meet, Verb::epr, qubits, peer, tag);
+        p.message(StepKind::meet, Verb::epr, qubits, peer, tag, exact);
         p.list.steps.back().condition = condition;
-      }, "qubits"_a, "peer"_a, "tag"_a, "condition"_a = -1, "Left out where bit `condition` is 0.")
+      }, "qubits"_a, "peer"_a, "tag"_a, "condition"_a = -1, "exact"_a = false, "Left out where bit `condition` is 0.")
       .def("set_bits", [](PyPart& p, std::uint32_t first, std::uint32_t count) { p.bits(StepKind::set, first, count, 0, 0); }, "first"_a, "count"_a)
       .def("send_bits", [](PyPart& p, std::uint32_t first, std::uint32_t count, int peer, int tag) { p.bits(StepKind::send_bits, first, count, peer, tag); },
            "first"_a, "count"_a, "peer"_a, "tag"_a)

@@ -80,7 +80,9 @@ bool Mailboxes::fits(const Posting& receive, const Posting& message) const {
 Failure Mailboxes::refusal(const Posting& receive, const Posting& message) const {
   if (message.verb == Verb::note) return Failure::none;  // delivered: it makes the receive fail with its text
   if (message.verb != receive.verb) return Failure::other_verb;
-  if (!receive.capacity_is_free && message.count > receive.count) return Failure::truncated;
+  if (receive.capacity_is_free || message.count == receive.count) return Failure::none;
+  if (message.exact) return Failure::counts;
+  if (message.count > receive.count) return Failure::truncated;
   return Failure::none;
 }
 
@@ -183,18 +185,36 @@ void Mailboxes::give_back(int rank, std::int32_t qubits, Patience& patience) {
   pack_waiting(box, patience);
 }
 
-// The first posted receive for the message, unlinked; those that cannot take it fail on the way and the message goes on.
-Posting* Mailboxes::take_receive(RankRecord& box, const Posting& message) {
+// A message that its receive does not take, and nobody else: its sender is told.
+void Mailboxes::refuse(Posting& message, Failure failure) {
+  message.failure = failure;
+  message.holders -= 1;  // the mailbox
+  complete(message, Phase::failed);
+}
+
+// The first posted receive for the message, unlinked; those that cannot take it fail on the way and the message goes on, unless it is exact:
+// then it has failed, too.
+Posting* Mailboxes::take_receive(RankRecord& box, Posting& message) {
   for (Offset offset = box.posted; offset != 0;) {
     Posting& candidate = *at(offset);
     offset = candidate.next;
     if (candidate.verb == Verb::epr || candidate.verb == Verb::probe || !fits(candidate, message)) continue;
     unlink(box.posted, candidate);
+    if (candidate.verb == Verb::note) {  // of a rank that has given up, to one that may have as well
+      message.failure = Failure::abandoned;
+      message.match = arena_->offset_of(&candidate);
+      return nullptr;
+    }
     const Failure failure = refusal(candidate, message);
     if (failure == Failure::none) return &candidate;
     candidate.failure = failure;
     candidate.failed_count = static_cast<std::int32_t>(message.count);
     complete(candidate, Phase::failed);
+    if (message.exact) {
+      message.failure = failure;
+      message.failed_count = static_cast<std::int32_t>(candidate.count);
+      return nullptr;
+    }
   }
   return nullptr;
 }
@@ -216,13 +236,14 @@ void Mailboxes::finish_match(Posting& message, Posting& receive, Patience& patie
 
 bool Mailboxes::send(Posting& message, Patience& patience) {
   RankRecord& box = arena_->rank(message.peer);
-  if (message.verb != Verb::bytes || message.part) arena_->header().statistics.messages += 1;
+  const bool nothing = message.part && message.count == 0 && carries_qubits(message.verb);  // only tells that nothing is sent
+  if (!nothing && (message.verb != Verb::bytes || message.part)) arena_->header().statistics.messages += 1;
   Posting* receive;
   bool reserved = false;
   {
     Guard guard(box.mutex, patience);
     receive = take_receive(box, message);
-    if (!receive) {
+    if (!receive && message.failure == Failure::none) {
       reserved = message.mode != Mode::synchronous && has_room(box, message);
       if (message.mode == Mode::ready)
         throw Error("NotReady", "no receive has been posted for this message: post it first, or use send");
@@ -231,6 +252,12 @@ bool Mailboxes::send(Posting& message, Patience& patience) {
                                       std::to_string(arena_->settings().epr_buffer) + ": receive first, or use send, which waits");
       reserved ? hold(box, message) : list_message(box, message);
     }
+  }
+  if (message.failure != Failure::none) {
+    message.phase = Phase::failed;
+    if (message.verb == Verb::note) discard(*at(message.match), patience);  // both sides have given up
+    discard(message, patience);  // the mailbox's share
+    return true;
   }
   if (!receive && !reserved) return false;
   try {
@@ -266,7 +293,14 @@ void Mailboxes::receive(Posting& receive, Patience& patience) {
     if (!message) return append(box.posted, receive);
     receive.failure = refusal(receive, *message);
     receive.failed_count = static_cast<std::int32_t>(message->count);
-    if (receive.failure != Failure::none) return complete(receive, Phase::failed);
+    if (receive.failure != Failure::none) {
+      if (message->exact) {
+        message->failed_count = static_cast<std::int32_t>(receive.count);
+        unlink(box.unexpected, *message);
+        refuse(*message, receive.failure);
+      }
+      return complete(receive, Phase::failed);
+    }
     if (message->phase == Phase::packing) return append(box.posted, receive);  // whoever packs it finds this receive then
     if (message->phase == Phase::packed) {
       unlink(box.unexpected, *message);
@@ -291,6 +325,27 @@ void Mailboxes::receive(Posting& receive, Patience& patience) {
   }
   finish_match(*message, receive, patience);
   pack_waiting(box, patience);
+}
+
+void Mailboxes::decline(Posting& note, Patience& patience) {
+  RankRecord& box = arena_->rank(note.owner);
+  Posting* message = nullptr;
+  {
+    Guard guard(box.mutex, patience);
+    for (Offset offset = box.unexpected; offset != 0 && !message; offset = at(offset)->next)
+      if (fits(note, *at(offset))) message = at(offset);
+    if (!message) {
+      note.phase = Phase::pending;
+      return append(box.posted, note);
+    }
+    unlink(box.unexpected, *message);
+    if (message->verb != Verb::note) {
+      message->match = arena_->offset_of(&note);
+      return refuse(*message, Failure::abandoned);
+    }
+  }
+  discard(*message, patience);  // both sides have given up
+  discard(note, patience);
 }
 
 // Messages that waited for room in a rank's buffer, oldest first.

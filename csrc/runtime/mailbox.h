@@ -44,7 +44,7 @@ enum class Failure : std::int32_t {
   none,
   truncated,   // more qubits than the target holds; the message stays
   other_verb,  // a move where a copy was expected, or the other way round; the message stays
-  counts,      // prepare_epr with different numbers of qubits
+  counts,      // prepare_epr, or an exact message and its receive, with different numbers of qubits
   abandoned,   // the peer will not do its side of this operation; `bytes` says why
   memory,      // of a part: the state would not fit
 };
@@ -76,6 +76,7 @@ struct Posting {
   Offset part;              // of a step of a collective: whose it is; 0 for a request
   std::uint32_t step;
   bool unclaimed;           // a receive whose message nobody wants any more: both are dropped when it comes
+  bool exact;               // a message that fails, with its receive, where the counts differ; synchronous, so that nothing has happened then
   Block block;              // qubits[count], cargo[count], bits[2 count]; or bytes[count]
   Charges charges;          // the owner's
   Offset match;             // a finished receive: the message it got
@@ -113,6 +114,8 @@ class Mailboxes {
   void receive(Posting& receive, Patience& patience);  // done at once if a message was there
   void meet(Posting& mine, Patience& patience);        // prepare_epr
   void probe(Posting& probe, Patience& patience);      // done at once if a message was there
+  // The exact message that a receive like this note would get fails, whether it has come or not; it gets the note, which says why.
+  void decline(Posting& note, Patience& patience);
   void finish_part(Posting& part, Phase phase) { complete(part, phase); }
 
   // Takes back what nobody has matched: a pending receive, a message that is not packed yet, or bytes. False if it is too late.
@@ -145,7 +148,8 @@ class Mailboxes {
   bool fits(const Posting& receive, const Posting& message) const;
   Failure refusal(const Posting& receive, const Posting& message) const;
   bool has_room(const RankRecord& box, const Posting& message) const;
-  Posting* take_receive(RankRecord& box, const Posting& message);
+  Posting* take_receive(RankRecord& box, Posting& message);
+  void refuse(Posting& message, Failure failure);
   void hold(RankRecord& box, const Posting& message);
   void append(Offset& list, Posting& posting);
   void prepend(Offset& list, Posting& posting);

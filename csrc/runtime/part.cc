@@ -81,6 +81,7 @@ struct Parts::State {
   std::atomic<std::int32_t> outstanding;  // steps that are posted and not over
   std::atomic<bool> failing;
   std::atomic<Failure> failure;           // the first; from then on it only winds up
+  std::atomic<std::int64_t> refused;      // 1 + the other side's count of the first step that was refused; all else goes on
   bool wound_up, silent;
   std::atomic<std::uint32_t> next;        // step
   Offset arrival;
@@ -220,6 +221,17 @@ bool Parts::proceed(Posting& part, State& s, Patience& patience) {
   return wind_up(part, s, patience);
 }
 
+// Tells the other side of a step that will not be done: who waits for its message, or who sends what waits for its receive.
+void Parts::tell(Posting& part, State& s, const PartStep& step, Patience& patience) {
+  const bool message = leaves(step.kind);
+  if (s.silent || (!message && !(step.exact && step.kind == PartStep::Kind::receive))) return;
+  Posting& note = boxes_.create(Verb::note, step.peer, part.context, step.tag, static_cast<std::uint32_t>(std::strlen(s.why)), patience);
+  std::copy_n(s.why, note.count, boxes_.bytes(note).data());
+  note.owner = part.owner;
+  note.operation = part.operation;
+  message ? void(boxes_.send(note, patience)) : boxes_.decline(note, patience);
+}
+
 // The end of a part: what still runs is waited for or, after a failure, taken back; then its owner is told.
 bool Parts::wind_up(Posting& part, State& s, Patience& patience) {
   PartStep* steps = arena_->at<PartStep>(s.steps);
@@ -227,30 +239,38 @@ bool Parts::wind_up(Posting& part, State& s, Patience& patience) {
     s.wound_up = true;
     for (std::uint32_t k = 0; k < s.step_count; ++k) {
       PartStep& step = steps[k];
-      if (step.posting == 0 && k >= s.next && leaves(step.kind) && !s.silent) {  // who waits for it is told that it will not come
-        Posting& note = boxes_.create(Verb::note, step.peer, part.context, step.tag, static_cast<std::uint32_t>(std::strlen(s.why)), patience);
-        std::copy_n(s.why, note.count, boxes_.bytes(note).data());
-        note.owner = part.owner;
-        note.operation = part.operation;
-        boxes_.send(note, patience);
-      } else if (step.posting != 0) {
-        Posting& posting = *arena_->at<Posting>(step.posting);
-        if (boxes_.withdraw(posting, patience)) {
-          s.outstanding -= 1;
-          part.holders -= 1;
-          boxes_.discard(posting, patience);
-          step.posting = 0;
-        } else if (posting.verb == Verb::copy && step.kind == PartStep::Kind::send && boxes_.retract(posting, patience)) {
-          protocol_.take_back(posting, patience);
-        }
+      if (step.posting == 0) {
+        if (k >= s.next) tell(part, s, step, patience);
+        continue;
+      }
+      Posting& posting = *arena_->at<Posting>(step.posting);
+      if (boxes_.withdraw(posting, patience)) {
+        s.outstanding -= 1;
+        part.holders -= 1;
+        boxes_.discard(posting, patience);
+        step.posting = 0;
+        tell(part, s, step, patience);
+      } else if (posting.verb == Verb::copy && step.kind == PartStep::Kind::send && boxes_.retract(posting, patience)) {
+        protocol_.take_back(posting, patience);
+        tell(part, s, step, patience);
       }
     }
   }
   if (s.outstanding > 0) return false;
   for (std::uint32_t k = 0; k < s.step_count; ++k)
     if (steps[k].posting != 0) boxes_.discard(*arena_->at<Posting>(std::exchange(steps[k].posting, 0)), patience);
+  if (s.refused) fail(s, part, Failure::counts, std::to_string(s.refused - 1));
   boxes_.finish_part(part, s.failure == Failure::none ? Phase::done : Phase::failed);
   return true;
+}
+
+// Whether a step that was refused names the first place of this one.
+bool Parts::names_refused(State& s, const PartStep& step) const {
+  const PartStep* steps = arena_->at<PartStep>(s.steps);
+  const std::uint32_t* operands = arena_->at<std::uint32_t>(s.operands);
+  return std::any_of(steps, steps + s.next, [&](const PartStep& other) {
+    return other.refused && other.count > 0 && step.count > 0 && operands[other.first] == operands[step.first];
+  });
 }
 
 void Parts::post(Posting& part, State& s, std::uint32_t index, Posting& posting, Patience& patience) {
@@ -300,8 +320,10 @@ void Parts::perform(Posting& part, State& s, std::uint32_t index, Patience& pati
     case PartStep::Kind::fence:
       break;
     case PartStep::Kind::send: {
-      const std::uint32_t count = step.whatever ? arrival(part)->count : step.count;
-      post(part, s, index, boxes_.create(step.verb, step.peer, part.context, step.tag, count, patience), patience);
+      Posting& posting = boxes_.create(step.verb, step.peer, part.context, step.tag, step.whatever ? arrival(part)->count : step.count, patience);
+      posting.exact = step.exact;
+      posting.mode = step.exact ? Mode::synchronous : Mode::standard;
+      post(part, s, index, posting, patience);
       break;
     }
     case PartStep::Kind::receive: {
@@ -362,6 +384,7 @@ void Parts::perform(Posting& part, State& s, std::uint32_t index, Patience& pati
         if (bits[k]) step.kind == PartStep::Kind::flip ? store_.flip(places[operands[k]], patience) : store_.negate(places[operands[k]], patience);
       break;
     case PartStep::Kind::exchange:
+      if (s.refused && names_refused(s, step)) break;  // what should change places has not arrived
       for (std::uint32_t k = 0; k < step.count / 2; ++k) std::swap(places[operands[k]], places[operands[k + step.count / 2]]);
       break;
     case PartStep::Kind::add:
@@ -376,11 +399,15 @@ void Parts::perform(Posting& part, State& s, std::uint32_t index, Patience& pati
 void Parts::step_over(Posting& posting, Patience& patience) {
   Posting& part = *arena_->at<Posting>(posting.part);
   State& s = state(part);
-  const PartStep& step = arena_->at<PartStep>(s.steps)[posting.step];
+  PartStep& step = arena_->at<PartStep>(s.steps)[posting.step];
   QubitId* places = arena_->at<QubitId>(s.places);
   const std::uint32_t* operands = arena_->at<std::uint32_t>(s.operands) + step.first;
   charge(part.charges, posting.charges);
-  if (posting.failure != Failure::none) {
+  if (posting.failure == Failure::counts && step.exact) {
+    std::int64_t none = 0;
+    s.refused.compare_exchange_strong(none, posting.failed_count + 1);
+    step.refused = true;
+  } else if (posting.failure != Failure::none) {
     Posting* note = posting.match ? arena_->at<Posting>(posting.match) : nullptr;
     fail(s, part, posting.failure, note ? std::string_view(boxes_.bytes(*note).data(), note->count) : std::to_string(posting.failed_count));
     if (note) boxes_.discard(*note, patience);
@@ -403,7 +430,7 @@ void Parts::step_over(Posting& posting, Patience& patience) {
     if (s.arrival != posting.match) boxes_.discard(message, patience);
   }
   ready_.push_back(&part);
-  std::atomic_ref(const_cast<bool&>(step.over)).store(true);
+  std::atomic_ref(step.over).store(true);
   s.outstanding -= 1;
 }
 

@@ -34,6 +34,8 @@ struct PartStep {
   std::int32_t peer = -1, tag = 0;
   std::uint32_t first = 0, count = 0;    // the places it names: operands[first] …
   bool whatever = false;                 // a receive without a target, or the sending of what that brought
+  bool exact = false;                    // a message, a receive or a meeting: where the other side has another count, all else goes on
+  bool refused = false;                  // one whose other side had
   std::uint32_t bits = 0, distance = 0;  // the first bit
   std::int32_t condition = -1;           // a meeting that is left out where this bit is 0
   std::uint32_t awaited = 0;             // of a fence
@@ -103,6 +105,8 @@ class Parts {
   void perform(Posting& part, State& state, std::uint32_t index, Patience& patience);
   void post(Posting& part, State& state, std::uint32_t index, Posting& posting, Patience& patience);
   bool wind_up(Posting& part, State& state, Patience& patience);
+  void tell(Posting& part, State& state, const PartStep& step, Patience& patience);
+  bool names_refused(State& state, const PartStep& step) const;
   void fail(State& state, Posting& part, Failure failure, std::string_view why);
 
   std::shared_ptr<Arena> arena_;

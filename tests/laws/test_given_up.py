@@ -142,3 +142,24 @@ def test_what_is_told_of_copies_nobody_asks_for_does_not_stay(lab: Lab) -> None:
         comm.free(q)
     assert comm._session.universe.arena.postings() == 0
     comm.mpi.Barrier()
+
+
+@pytest.mark.ranks(min_size=3)
+def test_a_gather_that_its_root_gives_up_half_way_is_refused_to_who_comes_late_and_keeps_its_state(comm: qmpi.Comm) -> None:
+    last, q = comm.size - 1, comm.alloc(1)
+    qmpi.gates.x(q)
+    session = comm._session
+    if comm.rank == 0:
+        usual, session.timeout_s = session.timeout_s, 0.5
+        with pytest.raises(errors.WaitTimeout):
+            comm.gatherv_move(q, None, [1] * comm.size)
+        session.timeout_s = usual
+    elif comm.rank < last:
+        comm.gatherv_move(q)
+    comm.mpi.Barrier()
+    if comm.rank == last:
+        with pytest.raises(errors.PeerFailed, match="gave it up"):
+            comm.gatherv_move(q)
+        assert qmpi.probability(q[0]) > 0.5
+    qmpi.reset(q)
+    comm.free(q)

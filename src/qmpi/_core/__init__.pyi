@@ -194,10 +194,12 @@ class Part:
 
     def __init__(self, session: Session) -> None: ...
 
-    def send(self, verb: Verb, qubits: object | None, peer: int, tag: int) -> None:
-        """None sends on what a receive into None has brought."""
+    def send(self, verb: Verb, qubits: object | None, peer: int, tag: int, exact: bool = False) -> None:
+        """
+        None sends on what a receive into None has brought. `exact`: waits for its receive; nothing happens if that has another count.
+        """
 
-    def receive(self, verb: Verb, qubits: object | None, peer: int, tag: int) -> None:
+    def receive(self, verb: Verb, qubits: object | None, peer: int, tag: int, exact: bool = False) -> None:
         """None takes whatever comes; once in a part."""
 
     def meet(self, qubits: object, peer: int, tag: int, condition: int = -1) -> None:
@@ -403,6 +405,11 @@ def call_site() -> int:
 
 def describe_site(site: int) -> str:
     """`file:line` of a call site."""
+
+def qubits_of(operand: object) -> tuple[Qubit, ...]:
+    """
+    The qubits of an operand: a Qubit, a Register, or a list or tuple of these. A TypeError for anything else.
+    """
 
 def apply_one(code: int, qubit: object) -> None: ...
 

@@ -227,7 +227,7 @@ class Collective(Transfer):
         text = ticket.data.decode(errors="replace")
         if ticket.failure in (Failure.counts, Failure.truncated):
             raise MismatchedCollective(
-                f"{call}: another rank's message has {text} qubit(s), not as many as here: all must give fitting counts"
+                f"{call}: another rank has {text} qubit(s) where this one has another number: all must give fitting counts"
             )
         if ticket.failure == Failure.memory:
             raise StateTooLarge(f"{call}: {text}. What the other ranks wait for will not come")

@@ -232,7 +232,7 @@ class Collectives(Collective):
 
         Cost: 1 EPR pair, 1 bit for each qubit that changes ranks; the inverse 0 EPR pairs and the same bits.
         """
-        return self._gathering(Verb.copy, sendq, recvq, self._needed(recvcounts, "recvcounts", root), displs, root)
+        return self._gathering(Verb.copy, sendq, recvq, self._needed(recvcounts, "recvcounts", root), displs, root).exactly()
 
     gatherv, igatherv, ungatherv, iungatherv, gatherv_init = calls(_gatherv)
 
@@ -291,7 +291,7 @@ class Collectives(Collective):
 
         Cost: 1 EPR pair, 2 bits for each qubit that changes ranks; the inverse the same.
         """
-        return self._gathering(Verb.move, sendq, recvq, self._needed(recvcounts, "recvcounts", root), displs, root)
+        return self._gathering(Verb.move, sendq, recvq, self._needed(recvcounts, "recvcounts", root), displs, root).exactly()
 
     gatherv_move, igatherv_move, ungatherv_move, iungatherv_move, gatherv_move_init = calls(_gatherv_move)
 
@@ -350,7 +350,7 @@ class Collectives(Collective):
 
         Cost: 1 EPR pair, 1 bit for each qubit that changes ranks; the inverse 0 EPR pairs and the same bits.
         """
-        return self._scattering(Verb.copy, sendq, self._needed(sendcounts, "sendcounts", root), displs, recvq, root)
+        return self._scattering(Verb.copy, sendq, self._needed(sendcounts, "sendcounts", root), displs, recvq, root).exactly()
 
     scatterv, iscatterv, unscatterv, iunscatterv, scatterv_init = calls(_scatterv)
 
@@ -409,7 +409,7 @@ class Collectives(Collective):
 
         Cost: 1 EPR pair, 2 bits for each qubit that changes ranks; the inverse the same.
         """
-        return self._scattering(Verb.move, sendq, self._needed(sendcounts, "sendcounts", root), displs, recvq, root)
+        return self._scattering(Verb.move, sendq, self._needed(sendcounts, "sendcounts", root), displs, recvq, root).exactly()
 
     scatterv_move, iscatterv_move, unscatterv_move, iunscatterv_move, scatterv_move_init = calls(_scatterv_move)
 
@@ -465,7 +465,7 @@ class Collectives(Collective):
 
         Cost: (N-1) EPR pairs and bits for each qubit that is sent; the inverse 0 EPR pairs and the same bits.
         """
-        return self._allgathering(sendq, recvq, self._needed(recvcounts, "recvcounts", self.rank), displs)
+        return self._allgathering(sendq, recvq, self._needed(recvcounts, "recvcounts", self.rank), displs).exactly()
 
     allgatherv, iallgatherv, unallgatherv, iunallgatherv, allgatherv_init = calls(_allgatherv)
 
@@ -528,7 +528,7 @@ class Collectives(Collective):
         the inverse the same.
         """
         counts = self._needed(recvcounts, "recvcounts", self.rank)
-        return self._exchanging(Verb.copy, sendq, sendcounts, sdispls, recvq, counts, rdispls)
+        return self._exchanging(Verb.copy, sendq, sendcounts, sdispls, recvq, counts, rdispls).exactly()
 
     alltoallv, ialltoallv, unalltoallv, iunalltoallv, alltoallv_init = calls(_alltoallv)
 
@@ -558,8 +558,8 @@ class Collectives(Collective):
         there = self._registers(recvqs, "recvqs")
         if means(sendqs, IN_PLACE):
             self._operand(Register([qubit for chunk in there.values() for qubit in chunk]))
-            return self._exchanging_in_place(list(there.values()))
-        return self._routing(Verb.copy, self._registers(sendqs, "sendqs"), there)  # type: ignore[arg-type]
+            return self._exchanging_in_place(list(there.values())).exactly()
+        return self._routing(Verb.copy, self._registers(sendqs, "sendqs"), there).exactly()  # type: ignore[arg-type]
 
     alltoallw, ialltoallw, unalltoallw, iunalltoallw, alltoallw_init = calls(_alltoallw)
 
@@ -620,7 +620,7 @@ class Collectives(Collective):
         Cost: 1 EPR pair, 2 bits for each qubit that changes ranks; the inverse the same.
         """
         counts = self._needed(recvcounts, "recvcounts", self.rank)
-        return self._exchanging(Verb.move, sendq, sendcounts, sdispls, recvq, counts, rdispls)
+        return self._exchanging(Verb.move, sendq, sendcounts, sdispls, recvq, counts, rdispls).exactly()
 
     alltoallv_move, ialltoallv_move, unalltoallv_move, iunalltoallv_move, alltoallv_move_init = calls(_alltoallv_move)
 
@@ -645,7 +645,7 @@ class Collectives(Collective):
 
         Cost: 1 EPR pair, 2 bits for each qubit that changes ranks; the inverse the same.
         """
-        return self._routing(Verb.move, self._registers(sendqs, "sendqs"), self._registers(recvqs, "recvqs"))
+        return self._routing(Verb.move, self._registers(sendqs, "sendqs"), self._registers(recvqs, "recvqs")).exactly()
 
     alltoallw_move, ialltoallw_move, unalltoallw_move, iunalltoallw_move, alltoallw_move_init = calls(_alltoallw_move)
 
@@ -728,11 +728,11 @@ class Collectives(Collective):
         mine = chunks[self.rank]
         sends = {rank: chunk for rank, chunk in enumerate(chunks) if rank != self.rank or not in_place}
         if in_place:
-            plan = self._routing(verb, sends, {}, empty=True)
+            plan = self._routing(verb, sends, {}, unknown=True)
             plan.result = mine
             return plan
         target = self._take(len(mine)) if recvq is None else self._operand(recvq)  # type: ignore[arg-type]
-        plan = self._routing(verb, sends, {self.rank: target}, empty=True)
+        plan = self._routing(verb, sends, {self.rank: target}, unknown=True)
         plan.allocated = recvq is None
         return plan
 
@@ -765,18 +765,20 @@ class Collectives(Collective):
 
     def _exchanging_in_place(self, chunks: list[Qubits]) -> Plan:
         """What arrives waits in spare qubits until its place has been left."""
-        others = [(rank, chunk, spares(len(chunk), held=False)) for rank, chunk in enumerate(chunks) if rank != self.rank and chunk]
+        others = [(rank, chunk, spares(len(chunk), held=False)) for rank, chunk in enumerate(chunks) if rank != self.rank]
         touched = tuple(qubit for _, chunk, _ in others for qubit in chunk)
         plan = Plan(sources=touched, targets=touched, result=tuple(qubit for chunk in chunks for qubit in chunk), moves=True)
-        plan.steps += [Receive(Verb.move, arriving, rank) for rank, _, arriving in others]
-        plan.steps += [Send(Verb.move, chunk, rank) for rank, chunk, _ in others]
-        plan.steps += [Exchange(arriving, chunk) for _, chunk, arriving in others]
-        brings, takes, exchanges = (plan.steps[k * len(others) : (k + 1) * len(others)] for k in range(3))
-        plan.undo = [step.inverse() for step in exchanges + takes + brings]
+        brings: list[Step] = [Receive(Verb.move, arriving, rank) for rank, _, arriving in others]
+        takes: list[Step] = [Send(Verb.move, chunk, rank) for rank, chunk, _ in others]
+        exchanges: list[Step] = [Exchange(arriving, chunk) for _, chunk, arriving in others if chunk]
+        plan.steps = brings + takes + exchanges
+        plan.undo = [step.inverse() for step in exchanges + takes + brings if step.named()]
         return plan
 
-    def _routing(self, verb: Verb, sends: dict[int, Qubits], receives: dict[int, Qubits], empty: bool = False) -> Plan:
-        """Sends a chunk to each of some ranks and receives one from each of some. empty: receivers do not know which chunks are empty.
+    def _routing(self, verb: Verb, sends: dict[int, Qubits], receives: dict[int, Qubits], unknown: bool = False) -> Plan:
+        """Sends a chunk to each of some ranks and receives one from each of some. unknown: receivers may not know which chunks are empty.
+
+        Empty ones are sent, too, for a rank whose counts differ must find out; their inverses are not, where both sides know of them.
 
         Receives are posted first, and their inverses, which send, come first too: so nobody waits for a rank that waits.
         """
@@ -787,8 +789,8 @@ class Collectives(Collective):
             raise InvalidArgument("a qubit is sent and received into: give different ones, or IN_PLACE where the call knows it")
         plan = Plan(sources, targets, targets, targets, moves=verb == Verb.move)
         order = [(self.rank + k) % self.size for k in range(1, self.size)]
-        brings: list[Step] = [Receive(verb, receives[rank], rank) for rank in order if receives.get(rank)]
-        takes: list[Step] = [Send(verb, sends[rank], rank) for rank in reversed(order) if sends.get(rank) or (empty and rank in sends)]
+        brings: list[Step] = [Receive(verb, receives[rank], rank) for rank in order if rank in receives]
+        takes: list[Step] = [Send(verb, sends[rank], rank) for rank in reversed(order) if rank in sends]
         own: list[Step] = []
         if self.rank in sends and self.rank in receives:
             mine, there = sends[self.rank], receives[self.rank]
@@ -799,7 +801,7 @@ class Collectives(Collective):
             if mine:
                 own.append(fan_out(mine, there) if verb == Verb.copy else Exchange(mine, there))
         plan.steps = brings + own + takes
-        plan.undo = [step.inverse() for step in brings + own + takes]
+        plan.undo = [step.inverse() for step in brings + own + takes if unknown or step.named()]
         return plan
 
     # --- counts ------------------------------------------------------------------------------------------------------------------

@@ -58,7 +58,8 @@ class Link:
 def over_pairs(steps: Sequence[Step], rank: int) -> tuple[list[Step], list[Link]]:
     """The same steps, carried over pairs that are there already; and these.
 
-    What arrives is put in its place when a later step needs it, so that nobody waits before it has sent.
+    What arrives is put in its place when a later step needs it, so that nobody waits before it has sent. That an exact message has no qubits
+    both sides know once its pairs, which are none, have been shared.
     """
     carried: list[Step] = []
     links: list[Link] = []
@@ -79,6 +80,8 @@ def over_pairs(steps: Sequence[Step], rank: int) -> tuple[list[Step], list[Link]
         match step:
             case Send(verb=Verb.copy | Verb.move) if step.peer != rank:  # to itself it goes as any message
                 places, halves = link(step.places, step.peer, sends=True)
+                if step.exact and not places:
+                    continue
                 count = len(places)
                 carried.append(Parity(places, halves, bit))
                 if step.verb == Verb.move:
@@ -88,6 +91,8 @@ def over_pairs(steps: Sequence[Step], rank: int) -> tuple[list[Step], list[Link]
                 bit += count
             case Receive(verb=Verb.copy | Verb.move) if step.peer != rank:
                 places, halves = link(step.places, step.peer, sends=False)
+                if step.exact and not places:
+                    continue
                 count = len(places) * (1 if step.verb == Verb.copy else 2)
                 carried.append(ReceiveBits(bit, count, step.peer))
                 fixes: list[Step] = [Flip(halves, bit)]
@@ -138,7 +143,7 @@ class Persistent(Generic[Result]):
         self._active: Request[Result] | None = None
         self._steps, self._links = over_pairs(plan.steps, comm.rank)
         self._halves: dict[Spare, Qubit] = {}
-        self._room = self._reserve()
+        self._has_room, self._room = self._reserve()
         self._channel = channel() if callable(channel) else channel
         self._shared: set[int] | None = None  # peers whose pairs are there; not known before all have answered
         self._open = True
@@ -149,31 +154,31 @@ class Persistent(Generic[Result]):
             self._comm._session.core.give_back(self._room)
             raise
 
-    def _reserve(self) -> int:
-        """Takes room for all pairs, or for none."""
+    def _reserve(self) -> tuple[bool, int]:
+        """Takes room for all pairs, or for none. Whether there is some, and how many halves it is for."""
         session = self._comm._session
         count = sum(len(link.halves) for link in self._links)
         if session.core.reserve(count):
-            return count
+            return True, count
         if session.universe.settings.refuses_when_full:
             raise BufferFull(
                 f"{count} EPR halves find no room in this rank's buffer of {session.universe.arena.epr_buffer} (one is left to the rest): "
                 "free other persistent requests, set QMPI_EPR_BUFFER, or QMPI_EPR_FULL=wait to make the pairs when the request starts"
             )
-        return 0
+        return False, 0
 
     def _greet(self) -> Request[None]:
         """Tells the peers whether this rank has room, hears whether they have, and shares the pairs that both have room for."""
         peers = list(dict.fromkeys(link.peer for link in self._links))
         mine = len(peers)
-        steps: list[Step] = [SetBits(mine, 1)] if self._room else []
+        steps: list[Step] = [SetBits(mine, 1)] if self._has_room else []
         steps += [SendBits(mine, 1, peer) for peer in peers] + [ReceiveBits(k, 1, peer) for k, peer in enumerate(peers)]
-        if self._room:
-            steps += [Meet(link.halves, link.peer, link.way, peers.index(link.peer)) for link in self._links]
+        if self._has_room:
+            steps += [Meet(link.halves, link.peer, link.way, peers.index(link.peer), exact=True) for link in self._links]
         ticket = self._comm._begin(self._writer(), steps, _number(*self._channel))
 
         def heard() -> None:
-            self._shared = {peer for peer, has_room in zip(peers, ticket.bits, strict=False) if has_room and self._room}
+            self._shared = {peer for peer, has_room in zip(peers, ticket.bits, strict=False) if has_room and self._has_room}
             kept = sum(len(link.halves) for link in self._links if link.peer in self._shared)
             if kept < self._room:
                 self._comm._session.core.give_back(self._room - kept)
@@ -219,15 +224,15 @@ class Persistent(Generic[Result]):
         comm, site = self._comm, call_site()
         comm._refuse_if_closed()
         comm._check_plan(self._plan)
-        now = [Meet(link.halves, link.peer, link.way) for link in self._links if link.peer not in self._shared]
-        anew = [Meet(link.halves, link.peer, link.way) for link in self._links if link.peer in self._shared]
+        now = [link for link in self._links if link.peer not in self._shared and (link.halves or not self._starts)]
+        anew = [link for link in self._links if link.peer in self._shared and link.halves]
         operation = _number(*self._channel, self._starts)
         writer = self._writer()
-        ticket = comm._begin(writer, [*now, *self._steps, *anew], operation)
+        ticket = comm._begin(writer, [*map(_meeting, now), *self._steps, *map(_meeting, anew)], operation)
         self._starts += 1
 
         def complete() -> Result:
-            self._book(ticket, site, bool(now))
+            self._book(ticket, site, any(link.halves for link in now))
             self._failed = ticket.failed
             comm._check_ticket(ticket, self._name)
             return self._enter(operation, writer)
@@ -314,6 +319,10 @@ class Persistent(Generic[Result]):
         """Frees it; not after an exception."""
         if error is None:
             self.free()
+
+
+def _meeting(link: Link) -> Meet:
+    return Meet(link.halves, link.peer, link.way)
 
 
 def _number(*channel: object) -> int:

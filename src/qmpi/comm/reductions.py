@@ -240,8 +240,6 @@ class Reductions(Collectives):
         Cost: (N-1)m EPR pairs, (N-1)m bits; the inverse 0 EPR pairs, (N-1)m bits.
         """
         plan, x, out = self._operands(sendq, recvq, True, None, op, width)
-        if not x:
-            return plan
         fold = _Fold(op, self._item(len(x), width))
         if self.rank == 0:
             fold.steps.append(fan_out(x, out))
@@ -280,7 +278,7 @@ class Reductions(Collectives):
         if self.rank == 0:
             x = self._operand(recvq if means(sendq, IN_PLACE) else sendq)  # type: ignore[arg-type]
             self._check_operator(op, len(x), width)
-            return Plan(sources=x, steps=[Send(Verb.copy, x, 1)] if self.size > 1 and x else [])
+            return Plan(sources=x, steps=[Send(Verb.copy, x, 1)] if self.size > 1 else [])
         plan, places, out = self._operands(sendq, recvq, True, None, op, width)
         fold = _Fold(op, self._item(len(places), width))
         fold.receive(out, self.rank - 1)
@@ -293,7 +291,7 @@ class Reductions(Collectives):
             fold.steps += makes.steps
             fold.send(sum_, self.rank + 1)
             fold.steps += [step.inverse() for step in reversed(makes.steps)]
-        plan.steps += fold.steps if out else []
+        plan.steps += fold.steps
         return plan
 
     exscan, iexscan, unexscan, iunexscan, exscan_init = calls(_exscan)
@@ -303,8 +301,6 @@ class Reductions(Collectives):
     def _reduction(self, x: Places, out: Places, op: Op, root: int, width: int | None) -> list[Step]:
         """This rank's steps of a reduction of x to the root, there into out."""
         fold = _Fold(op, self._item(len(x), width))
-        if not x:
-            return []
         rank, size = self.rank, self.size
         if op.commute:  # one chain: root + 1, root + 2, …, root
             position = (rank - root - 1) % size
@@ -333,8 +329,6 @@ class Reductions(Collectives):
     def _star(self, plan: Plan, x: Places, out: Places, root: int) -> Plan:
         """PARITY that keeps nothing: each copy is undone once it is added. Its inverse: H and measure at the root, Z everywhere."""
         count = len(x)
-        if not x:
-            return plan
         others = [rank for rank in range(self.size) if rank != root]
         if self.rank != root:
             plan.steps += [Send(Verb.copy, x, root), Receive(Verb.uncopy, x, root)]

@@ -7,7 +7,7 @@ copy that was sent is taken back, a gate is undone. Only what measures on the wa
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from .._core import Part, Qubit, Verb
@@ -112,11 +112,16 @@ class Writer:
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Copies or moves qubits to a rank, or undoes what came from it. Places None: whatever arrived."""
+    """Copies or moves qubits to a rank, or undoes what came from it. Places None: whatever arrived.
+
+    An exact one waits for its receive, and where that has another number of qubits nothing happens and both ranks are told: so a rank that
+    sends nothing says so by an exact message of no qubits.
+    """
 
     verb: Verb
     places: Places | None
     peer: int
+    exact: bool = False
 
     def named(self) -> Places:
         """Its places."""
@@ -128,16 +133,17 @@ class Send:
 
     def write(self, writer: Writer) -> None:
         """A message."""
-        writer.part.send(self.verb, writer.known(self.places), writer.peer(self.peer), writer.tag)
+        writer.part.send(self.verb, writer.known(self.places), writer.peer(self.peer), writer.tag, self.exact)
 
 
 @dataclass(frozen=True, slots=True)
 class Receive:
-    """The other side of `Send`. Places None: whatever arrives."""
+    """The other side of `Send`, exact if that is. Places None: whatever arrives."""
 
     verb: Verb
     places: Places | None
     peer: int
+    exact: bool = False
 
     def named(self) -> Places:
         """Its places."""
@@ -149,7 +155,7 @@ class Receive:
 
     def write(self, writer: Writer) -> None:
         """A receive."""
-        writer.part.receive(self.verb, writer.known(self.places), writer.peer(self.peer), writer.tag)
+        writer.part.receive(self.verb, writer.known(self.places), writer.peer(self.peer), writer.tag, self.exact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,16 +236,17 @@ class Fence(Final):
 
 @dataclass(frozen=True, slots=True)
 class Meet(Final):
-    """Shares EPR pairs with a rank; `way` tells several apart. Left out where bit `condition` is 0."""
+    """Shares EPR pairs with a rank; `way` tells several apart. Left out where bit `condition` is 0. Nothing that follows needs an exact one."""
 
     places: Places
     peer: int
     way: int = 0
     condition: int = -1
+    exact: bool = False
 
     def write(self, writer: Writer) -> None:
         """A meeting."""
-        writer.part.meet(writer.qubits(self.places), writer.peer(self.peer), writer.tag + self.way, self.condition)
+        writer.part.meet(writer.qubits(self.places), writer.peer(self.peer), writer.tag + self.way, self.condition, self.exact)
 
 
 @dataclass(frozen=True, slots=True)
@@ -369,6 +376,11 @@ class Plan:
     allocated: bool = False
     final: bool = False
     taken: tuple[Qubit, ...] = ()
+
+    def exactly(self) -> Plan:
+        """Itself, with exact messages only: for operations whose ranks do not bring equal numbers of qubits."""
+        self.steps = [replace(step, exact=True) if isinstance(step, Send | Receive) else step for step in self.steps]
+        return self
 
     def inverse(self) -> list[Step]:
         """The steps that undo it."""
