@@ -242,6 +242,7 @@ void bind_session(nb::module_& m) {
         self->describe = describe;
       }, "arena"_a, "rank"_a)
       .def_prop_ro("rank", [](PySession& s) { return s.rank(); })
+      .def("require_usable", [](PySession& s) { s.require_usable(); }, "Raises what every call would: Closed, Forked, SecondThread, RankLost.")
       .def_prop_ro("closed", [](PySession& s) { return s.closed(); })
       .def("close", [](PySession& s) {
         s.on_discharge.reset();  // else operations, their qubits and this session would keep each other

@@ -13,6 +13,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <string>
 #include <utility>
 
@@ -51,10 +52,33 @@ struct Gates {
   }
 
   void add_qubit(const std::string& name, nb::handle item) {
-    int qubit;
-    if (!nb::try_cast(item, qubit)) refuse(name + ": qubits are whole numbers, not " + nb::cast<std::string>(nb::repr(item)));
-    if (qubit < 0 || qubit >= n) refuse(name + ": qubit " + std::to_string(qubit) + " is outside 0 … " + std::to_string(n - 1));
-    qubits.push_back(qubit);
+    if (!PyIndex_Check(item.ptr())) refuse(name + ": qubits are whole numbers, not " + nb::cast<std::string>(nb::repr(item)));
+    const Py_ssize_t qubit = PyNumber_AsSsize_t(item.ptr(), nullptr);  // what is beyond 64 bits becomes the nearest that is not
+    if (qubit == -1 && PyErr_Occurred()) throw nb::python_error();
+    if (qubit < 0 || qubit >= n)
+      refuse(name + ": qubit " + nb::cast<std::string>(nb::repr(item)) + " is outside 0 … " + std::to_string(n - 1));
+    qubits.push_back(static_cast<int>(qubit));
+  }
+
+  // Of all that was given: equal lists have equal ones, in every process of this version.
+  std::uint64_t digest() const {
+    std::uint64_t sum = rows.size();
+    const auto mix = [&](const auto& value) {
+      static_assert(sizeof(value) <= sizeof sum);
+      std::uint64_t word = 0;
+      std::memcpy(&word, &value, sizeof value);
+      sum = (sum ^ word) * 0x9E3779B97F4A7C15u;
+      sum ^= sum >> 29;
+    };
+    for (const Row& row : rows) {
+      mix(row.code);
+      mix(row.qubits);
+      for (const char letter : row.paulis) mix(letter);
+    }
+    for (const int qubit : qubits) mix(qubit);
+    for (const double number : numbers) mix(number);
+    for (const Coefficient& entry : entries) mix(entry.real()), mix(entry.imag());
+    return sum;
   }
 
   void add(const std::string& name, nb::handle operands, nb::handle parameters) {
@@ -136,6 +160,7 @@ nb::object view(Vector& vector, nb::handle owner) {
 void bind_vector(nb::module_& m) {
   nb::class_<Gates>(m, "Gates", "A checked list of gates on n qubits.")
       .def_prop_ro("n", [](const Gates& gates) { return gates.n; })
+      .def_prop_ro("digest", &Gates::digest, "64 bits that tell lists apart, the same in all processes.")
       .def("__len__", [](const Gates& gates) { return gates.rows.size(); });
   m.def("parse_gates", &parse, "n"_a, "gates"_a, "Checks a list of (name, qubits, parameters).");
 

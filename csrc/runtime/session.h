@@ -138,6 +138,13 @@ class Session {
   // The rank leaves; in its own thread. The last one learns how many messages nobody received.
   std::int64_t close(Patience& patience);
   bool closed() const { return closed_; }
+  // Throws Closed, Forked, SecondThread, ForeignQubit, RankLost, PeerFailed. Every check of a handle comes here: what may be wrong is
+  // asked first, and which of it later.
+  void require_usable() {
+    if (std::this_thread::get_id() != thread_ || Arena::forks.load(std::memory_order_relaxed) != forks_ ||
+        ending_.load(std::memory_order_acquire) != Ending::none || ++calls_ % glance_every == 0)
+      refuse_or_glance();
+  }
 
   // --- counters
   std::vector<std::int64_t> gate_counts;  // by code
@@ -150,13 +157,6 @@ class Session {
     GateCall call;
     Source source;
   };
-  // Throws Closed, Forked, SecondThread, ForeignQubit, RankLost, PeerFailed. Every check of a handle comes here: what may be wrong is
-  // asked first, and which of it later.
-  void require_usable() {
-    if (std::this_thread::get_id() != thread_ || Arena::forks.load(std::memory_order_relaxed) != forks_ ||
-        ending_.load(std::memory_order_acquire) != Ending::none || ++calls_ % glance_every == 0)
-      refuse_or_glance();
-  }
   void refuse_or_glance();
   void doing(Doing what) { record_.doing.store(what, std::memory_order_relaxed); }
   void finish(Ticket& ticket, Patience& patience);

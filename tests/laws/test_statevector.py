@@ -129,8 +129,161 @@ def test_ranks_that_apply_different_gates_are_told(comm: qmpi.Comm) -> None:
         state.h(0)
         if comm.rank == 0:
             state.x(1)
-        with pytest.raises(errors.MismatchedCollective, match="different numbers of gates"):
+        with pytest.raises(errors.MismatchedCollective, match="has applied other gates than rank 0 before flush"):
             state.flush()
+        state.reset()
+        state.h(1)
+        assert state.expectation("IXII") == pytest.approx(1)
+
+
+@pytest.mark.ranks(min_size=2)
+def test_ranks_that_ask_for_different_things_are_told_and_the_state_is_as_before(comm: qmpi.Comm) -> None:
+    with qmpi.StateVector(comm, 4) as state:
+        state.x(3)
+        with pytest.raises(errors.MismatchedCollective, match=r"rank 1 is in measure\(\[1\]\), rank 0 in measure\(\[0\]\)"):
+            state.measure(min(comm.rank, 1))
+        with pytest.raises(errors.MismatchedCollective, match=r"is in (norm|sample), rank 0 in (norm|sample)"):
+            if comm.rank == 0:
+                state.norm()
+            else:
+                state.sample(1)
+        assert state.measure([3, 0]) == (1, 0)
+
+
+def test_a_classical_communicator_is_wrapped_for_as_long_as_the_state_lives(comm: qmpi.Comm) -> None:
+    state = qmpi.StateVector(comm.mpi, 3)
+    state.h(1)
+    state.cx(1, 2)
+    twin = state.copy()
+    state.close()
+    with pytest.raises(errors.Closed):
+        state._comm.alloc()
+    assert len(set(comm.mpi.allgather(twin.measure(2)))) == 1 and twin.measure([1, 2]) in ((0, 0), (1, 1))
+    twin.close()
+    with pytest.raises(errors.StateTooLarge):
+        qmpi.StateVector(comm.mpi, 48)
+    comm.mpi.Barrier()
+
+
+@dtypes
+@pytest.mark.parametrize("how", ["equal parts", "unequal parts", "by the first", "by the last"])
+def test_a_state_can_be_given(comm: qmpi.Comm, rng: np.random.Generator, dtype: type[np.complexfloating], how: str) -> None:
+    given = dense.random_state(rng, QUBITS)
+    ends = (
+        np.arange(1, comm.size) * len(given) // comm.size if how == "equal parts" else np.sort(rng.integers(0, len(given), comm.size - 1))
+    )
+    part, root = np.split(given, ends)[comm.rank], {"by the first": 0, "by the last": comm.size - 1}.get(how)
+    if root is not None:
+        part = given.tolist() if comm.rank == root else None
+    with qmpi.StateVector(comm, QUBITS, dtype) as state:
+        state.h(4)
+        state.swap(1, 7)  # forgotten
+        state.set_amplitudes(part, root)
+        np.testing.assert_allclose(state.amplitudes(EVERYTHING), given, atol=TOLERANCE[dtype], rtol=0)
+        gates = dense.random_gates(rng, QUBITS, 10, widest=4)
+        state.apply(gates)
+        np.testing.assert_allclose(state.amplitudes(EVERYTHING), dense.run(given, gates), atol=TOLERANCE[dtype], rtol=0)
+
+
+@pytest.mark.filterwarnings("error")
+def test_what_is_no_state_is_refused_on_every_rank_and_nothing_is_touched(comm: qmpi.Comm, rng: np.random.Generator) -> None:
+    given = dense.random_state(rng, QUBITS)
+    wrong = [
+        given[:-1],
+        given * 1.001,
+        given * np.nan,
+        given * np.inf,
+        given * 1e200,
+        given.reshape(2, -1),
+        [given[0], "a"],
+        None,
+        given > 0,
+    ]
+    exact = {"single": given.astype(np.complex64), "double": given.astype(np.complex64).astype(complex)}
+    with qmpi.StateVector(comm, QUBITS) as state:
+        state.x(2)
+        for amplitudes in [*wrong, np.append(given, 0), exact["double"] * (1 + 1e-7)]:
+            with pytest.raises(errors.InvalidArgument, match="set_amplitudes"):
+                state.set_amplitudes(amplitudes, root=comm.size - 1)
+        with pytest.raises(errors.InvalidArgument, match="of all ranks together"):
+            state.set_amplitudes(given[comm.rank : comm.rank + 1])
+        for root in (comm.size, -1, "a"):
+            with pytest.raises(errors.RankOutOfRange, match="root"):
+                state.set_amplitudes(given, root)
+        np.testing.assert_array_equal(state.amplitudes(EVERYTHING), np.eye(1, 2**QUBITS, 4)[0])
+        state.set_amplitudes(exact["single"] * np.float32(1 + 1e-7), root=0)  # normalised as well as its precision allows
+        assert abs(state.norm() - 1) < 1e-6
+
+
+@dtypes
+def test_a_copy_is_the_same_state_and_then_goes_its_own_way(
+    comm: qmpi.Comm, rng: np.random.Generator, dtype: type[np.complexfloating]
+) -> None:
+    gates = [*dense.brickwork(rng, QUBITS, 3), ("swap", (0, 5), ())]
+    with qmpi.StateVector(comm, QUBITS, dtype) as state:
+        state.apply(gates)
+        with state.copy() as twin:
+            assert twin.dtype == state.dtype and twin.num_qubits == QUBITS
+            np.testing.assert_array_equal(twin.amplitudes(EVERYTHING), state.amplitudes(EVERYTHING))
+            twin.h(3)
+            state.x(5)
+            expected = dense.run(dense.zero_state(QUBITS), gates)
+            for each, last in ((twin, ("h", (3,), ())), (state, ("x", (5,), ()))):
+                np.testing.assert_allclose(each.amplitudes(EVERYTHING), dense.run(expected, [last]), atol=TOLERANCE[dtype], rtol=0)
+            assert twin.sample(50).tolist() != state.sample(50).tolist()
+
+
+@dtypes
+def test_measuring_several_qubits_is_measuring_one_after_the_other(
+    comm: qmpi.Comm, rng: np.random.Generator, dtype: type[np.complexfloating]
+) -> None:
+    """The draws of a state vector depend on which one of its communicator it is: the first of each of two."""
+    gates, order = dense.brickwork(rng, QUBITS, 3), rng.permutation(QUBITS)[:5].tolist()
+    found = []
+    for own in (comm.dup(), comm.dup()):
+        with qmpi.StateVector(own, QUBITS, dtype) as state:
+            state.apply(gates)
+            bits = state.measure(order)
+            assert isinstance(bits, qmpi.Bits) and state.measure(order) == bits
+            assert [state.measure(qubit) for qubit in order] == list(bits)
+            kept = dense.run(dense.zero_state(QUBITS), gates)
+            for qubit, bit in zip(order, bits, strict=True):
+                kept = kept * (EVERYTHING >> qubit & 1 == bit)
+            np.testing.assert_allclose(state.amplitudes(EVERYTHING), kept / np.linalg.norm(kept), atol=20 * TOLERANCE[dtype], rtol=0)
+            found.append(bits)
+    assert comm.mpi.allgather(found) == [found] * comm.size
+
+
+def test_qubits_that_are_reset_are_0_and_the_others_as_after_a_measurement(comm: qmpi.Comm, rng: np.random.Generator) -> None:
+    gates = dense.brickwork(rng, QUBITS, 3)
+    with qmpi.StateVector(comm, QUBITS) as state:
+        for qubits in (4, [7], [2, 8, 0], []):
+            state.reset()
+            state.apply(gates)
+            state.reset(qubits)
+            chosen = [qubits] if isinstance(qubits, int) else qubits
+            before, after = dense.run(dense.zero_state(QUBITS), gates), state.amplitudes(EVERYTHING)
+            mask = sum(1 << qubit for qubit in chosen)
+            assert abs(after[EVERYTHING & mask != 0]).max(initial=0) < 1e-12
+            projections = [before * (EVERYTHING & mask == value) for value in range(mask + 1) if value & ~mask == 0]
+            moved = [np.roll(p, -int(EVERYTHING[abs(p) > 0][0] & mask)) for p in projections if abs(p).max() > 0]
+            overlaps = [abs(np.vdot(p, after)) / np.linalg.norm(p) for p in moved]
+            assert abs(max(overlaps) - 1) < 1e-11
+
+
+def test_counts_are_samples_under_their_names_in_qiskit(comm: qmpi.Comm) -> None:
+    with qmpi.StateVector(comm, 4) as state:
+        state.h(0)
+        state.cx(0, 2)
+        state.x(3)
+        counts = state.counts(200)
+        assert counts.keys() == {"1000", "1101"} and sum(counts.values()) == 200 and min(counts.values()) > 60
+        assert state.counts(10, [3]) == {"1": 10} and state.counts(10, [1, 3]) == {"10": 10} and state.counts(3, []) == {"": 3}
+        assert state.counts(50, [3, 2, 0]).keys() == {"001", "111"}
+        assert comm.mpi.allgather(counts) == [counts] * comm.size
+        for wrong in ([4], [0, 0], ["a"]):
+            with pytest.raises(errors.InvalidArgument):
+                state.counts(5, wrong)
 
 
 def test_memory_comes_back_when_it_is_closed(comm: qmpi.Comm) -> None:

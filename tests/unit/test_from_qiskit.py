@@ -184,3 +184,112 @@ def test_what_is_no_gate_is_refused_and_nothing_of_the_circuit_is_applied(make: 
         np.testing.assert_allclose(state.amplitudes([0, 1, 2, 3]), [0, 0, 1, 0], atol=1e-15)
 
     qmpi.run(program, 1)
+
+
+# --- what cannot be taken apart ---------------------------------------------------------------------------------------------------------
+
+
+def with_opaque() -> QuantumCircuit:
+    circuit = prepared(2)
+    circuit.append(Gate("opaque", 1, []), [1])
+    return circuit
+
+
+def with_hidden_opaque() -> QuantumCircuit:
+    part = QuantumCircuit(1, name="part")
+    part.append(Gate("opaque", 1, []), [0])
+    circuit = prepared(2)
+    circuit.append(part.to_gate(), [1])
+    return circuit
+
+
+def with_controlled_opaque() -> QuantumCircuit:
+    circuit = prepared(2)
+    circuit.append(AnnotatedOperation(Gate("opaque", 1, []), [ControlModifier(1)]), [0, 1])
+    return circuit
+
+
+def with_open_power() -> QuantumCircuit:
+    circuit = prepared(2)
+    circuit.append(AnnotatedOperation(PauliEvolutionGate(SparsePauliOp(["X"]), time=Parameter("time")), [PowerModifier(0.5)]), [1])
+    return circuit
+
+
+def with_open_phase() -> QuantumCircuit:
+    return QuantumCircuit(2, global_phase=Parameter("angle"))
+
+
+UNCLEAR = {
+    with_opaque: "opaque",
+    with_hidden_opaque: "opaque",
+    with_controlled_opaque: "opaque|annotated",
+    with_open_power: "PauliEvolution|annotated|without a value",
+    with_open_phase: "global phase has no value: angle",
+    lambda: XGate(): "XGate is no circuit",
+    lambda: prepared(2).data: "is no circuit",
+    lambda: SparsePauliOp(["XX"]): "SparsePauliOp is no circuit",
+}
+
+
+@pytest.mark.parametrize("make", UNCLEAR, ids=UNCLEAR.values())
+def test_what_tells_nothing_of_itself_is_refused_by_name_and_nothing_is_applied(make: Any) -> None:
+    def program() -> None:
+        state = qmpi.StateVector(qmpi.COMM_WORLD, 2)
+        state.x(1)
+        for call in (state.apply, state.compile):
+            with pytest.raises(errors.InvalidArgument, match=UNCLEAR[make]):
+                call(make())
+        np.testing.assert_allclose(state.amplitudes([0, 1, 2, 3]), [0, 0, 1, 0], atol=1e-15)
+
+    qmpi.run(program, 1)
+
+
+# --- sums of Pauli products ---------------------------------------------------------------------------------------------------------------
+
+SUMS: dict[str, Any] = {
+    "some": SparsePauliOp(["XIZ", "YYI", "IIZ"], [0.3, -1.2, 2]),
+    "with what rounding left": SparsePauliOp(["XIZ", "ZZX"], [0.3 + 1e-14j, 1 - 1e-13j]),
+    "with signs": SparsePauliOp(["-XIZ", "YXI"], [1, 2]),
+    "a product of sums": (SparsePauliOp(["XII", "IYI"]) @ SparsePauliOp(["XII", "IYI"])).simplify(),
+    "a bound coefficient": SparsePauliOp(["IXY"], [Parameter("a")]).assign_parameters([0.7]),
+    "nothing": SparsePauliOp(["III"], [0]),
+}
+
+
+@pytest.mark.parametrize("kind", SUMS)
+@pytest.mark.parametrize("ranks_per_node", ["", "1"])
+def test_a_sum_of_pauli_products_means_what_it_means_in_qiskit(monkeypatch: pytest.MonkeyPatch, kind: str, ranks_per_node: str) -> None:
+    monkeypatch.setenv("QMPI_RANKS_PER_NODE", ranks_per_node)
+
+    def program() -> float:
+        state = qmpi.StateVector(qmpi.COMM_WORLD, 3)
+        state.apply(prepared(3))
+        return state.expectation(SUMS[kind])
+
+    expected = Statevector(prepared(3)).expectation_value(SUMS[kind]).real
+    np.testing.assert_allclose(qmpi.run(program, 2), [expected] * 2, atol=1e-12)
+
+
+NO_MEANS: dict[str, Any] = {
+    "imaginary": (SparsePauliOp(["XXX"], [1j]), "real coefficients"),
+    "a little imaginary": (SparsePauliOp(["XXX", "ZZZ"], [1 + 1e-8j, 1]), "real coefficients"),
+    "open": (SparsePauliOp(["XXX"], [Parameter("a")]), "without a value"),
+    "of other qubits": (SparsePauliOp(["XX"]), "strings of 3 letters"),
+    "not finite": (SparsePauliOp(["XXX"], [np.inf]), "finite"),
+}
+
+
+@pytest.mark.parametrize("kind", NO_MEANS)
+def test_a_sum_without_a_real_mean_is_refused(kind: str) -> None:
+    operator, message = NO_MEANS[kind]
+
+    def program() -> None:
+        state = qmpi.StateVector(qmpi.COMM_WORLD, 3)
+        with pytest.raises(errors.InvalidArgument, match=message):
+            state.expectation(operator)
+        with pytest.raises(errors.InvalidArgument, match="no coefficients besides"):
+            state.expectation(SUMS["some"], [1, 2, 3])
+        assert state.expectation(["ZZZ", "IIZ"], np.array([1 + 0j, 2])) == 3
+        assert state.expectation(["ZZZ"], [2 + 0j]) == 2
+
+    qmpi.run(program, 1)

@@ -178,7 +178,6 @@ WIDE: dict[str, Callable[[qmpi.StateVector], Any]] = {
     "unitary": lambda state: (state.unitary(np.eye(16)[::-1], range(4)), state.flush()),
     "pauli_rotation": lambda state: (state.pauli_rotation(0.3, "XYXX", range(4)), state.flush()),
     "compiled": lambda state: (state.apply(state.compile([("x", (0,), ()), ("unitary", range(4), (np.eye(16)[::-1],))])), state.flush()),
-    "expectation": lambda state: state.expectation(["ZZZZ", "XXYX"]),
 }
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,35 @@ def test_an_outcome_of_probability_0_never_comes() -> None:
 
     for seed in range(10):
         on_one_rank(program, seed=seed)
+
+
+def prepared(comm: qmpi.Comm) -> qmpi.StateVector:
+    state = qmpi.StateVector(comm, 6)
+    state.apply([("ry", (k,), (0.4 + k,)) for k in range(6)] + [("cx", (k, (k + 2) % 6), ()) for k in range(6)])
+    return state
+
+
+def flipped(state: qmpi.StateVector, qubits: list[int]) -> None:
+    for qubit in qubits:
+        if state.measure(qubit):
+            state.x(qubit)
+
+
+ALIKE: dict[str, tuple[Callable[[qmpi.StateVector], Any], Callable[[qmpi.StateVector], Any]]] = {
+    "several qubits": (lambda state: list(state.measure([4, 0, 3])), lambda state: [state.measure(k) for k in (4, 0, 3)]),
+    "counts": (lambda state: state.counts(90), lambda state: dict(sorted(Counter(f"{n:06b}" for n in state.sample(90).tolist()).items()))),
+    "resets": (
+        lambda state: [state.reset([1, 5]), state.sample(40).tolist()],
+        lambda state: [flipped(state, [1, 5]), state.sample(40).tolist()],
+    ),
+}
+
+
+@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("kind", ALIKE)
+def test_calls_made_of_others_draw_as_those_do(kind: str, seed: int) -> None:
+    first, second = (on_one_rank(lambda comm, call=call: call(prepared(comm)), seed=seed) for call in ALIKE[kind])
+    assert first == second
 
 
 # --- refusals -------------------------------------------------------------------------------------------------------------------------

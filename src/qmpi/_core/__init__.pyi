@@ -250,6 +250,9 @@ class Session:
     @property
     def rank(self) -> int: ...
 
+    def require_usable(self) -> None:
+        """Raises what every call would: Closed, Forked, SecondThread, RankLost."""
+
     @property
     def closed(self) -> bool: ...
 
@@ -459,6 +462,10 @@ class Gates:
 
     @property
     def n(self) -> int: ...
+
+    @property
+    def digest(self) -> int:
+        """64 bits that tell lists apart, the same in all processes."""
 
     def __len__(self) -> int: ...
 

@@ -8,15 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cached_property
+from hashlib import blake2b
+from struct import pack
+from threading import get_ident
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._core import Circuit, Gates, Plan, Vector
-from ..errors import Closed, InvalidArgument, MismatchedCollective, QMPIError, StateTooLarge
+from ..comm.communicator import Comm
+from ..errors import Closed, InvalidArgument, MismatchedCollective, QMPIError, SecondThread, StateTooLarge
 from ..world.settings import readable_bytes
-from .exchange import Amplitudes, Traffic, exchange
+from .exchange import Amplitudes, Traffic, exchange, half_mean, transfer
 from .nodes import Nodes
 
 _BUFFERED = 8192  # actions of a circuit before it runs
@@ -42,6 +46,11 @@ class Compiled:
         return len(self.gates)
 
     @cached_property
+    def digest(self) -> int:
+        """What tells it from others, on all ranks alike."""
+        return self.gates.digest ^ self.restores_order
+
+    @cached_property
     def widest(self) -> int:
         """How many qubits the widest of them mixes."""
         circuit = Circuit(self.gates.n, list(range(self.gates.n)))
@@ -53,39 +62,51 @@ class Shares:
     """This rank's side of the amplitudes.
 
     Attributes:
+        rank, size: this rank and how many there are.
         nodes: how the ranks make nodes.
         node: number of this rank's node.
         local_bits: log2 of a share's amplitudes.
         traffic: what this node has sent.
+        draws: how often random numbers have been drawn.
     """
 
-    def __init__(self, comm: Any, num_qubits: int, dtype: np.dtype[Any]) -> None:
+    def __init__(self, comm: Comm, num_qubits: int, dtype: np.dtype[Any]) -> None:
         """Takes the memory. **Collective.**"""
-        self.comm = comm
+        self.rank, self.size = comm.rank, comm.size
+        self._session, self._group = comm._session, comm._group
+        self._refuse_closed_comm, self._comm_mpi = comm._refuse_if_closed, comm.mpi
+        self._thread = get_ident()
         self.num_qubits = num_qubits
         self.dtype = dtype
-        self.nodes = Nodes.of(comm.size)
-        self.node, self._number_in_node = divmod(comm.rank, self.nodes.ranks_each)
+        self.nodes = Nodes.of(self.size)
+        self.node, self._number_in_node = divmod(self.rank, self.nodes.ranks_each)
         self.local_bits = num_qubits - self.nodes.bits
         if self.local_bits < 1:
             raise InvalidArgument(f"{num_qubits} qubits cannot be spread over {self.nodes.count} nodes: at least one must stay on each")
         self.traffic = Traffic()
         self._vector: Vector | None = None
-        self._mpi = comm.mpi.Dup() if self.nodes.count > 1 else None
+        self._mpi: Any = None
         self._closed = False
-        self._calls = 0  # gates and draws so far, which all ranks must agree on
+        self.draws = 0
+        self._gates = 0  # digest of those so far
+        self._call: tuple[Any, ...] = ()  # under way: name and arguments
+        self._agreements = 0  # of it so far
         self._circuit = Circuit(num_qubits, list(range(num_qubits)))  # what waits
         self._running: Plan | None = None  # what an interrupt has left undone
         self._place = list(range(num_qubits))  # of each bit
         self._cleared = False
         self._fresh = True  # all bits are alike: all amplitudes but the first are 0
         self._broken = ""
+        self.begin("StateVector", num_qubits, dtype.name)
+        self.agree()
         self.gather(self._check)  # all of them, before any takes
         self.gather(self._take)
+        if self.nodes.count > 1:
+            self._mpi = self._comm_mpi.Dup()
         self.reset()
 
     def _check(self) -> bytes:
-        arena = self.comm._session.universe.arena
+        arena = self._session.universe.arena
         allowed, used, each = arena.memory, arena.statistics()["bytes"], self.dtype.itemsize << self.local_bits
         if each * self.nodes.count > allowed - used:
             left = max(allowed - used, self.dtype.itemsize) // self.dtype.itemsize
@@ -97,16 +118,24 @@ class Shares:
         return b""
 
     def _take(self) -> bytes:
-        session = self.comm._session
-        workers = session.core.hire() * self.nodes.ranks_each
+        workers = self._session.core.hire() * self.nodes.ranks_each
         if self._number_in_node == 0:
-            self._vector = Vector(session.universe.arena, self.local_bits, self.dtype == np.complex64, workers)
+            self._vector = Vector(self._session.universe.arena, self.local_bits, self.dtype == np.complex64, workers)
         return b""
+
+    @property
+    def ranks(self) -> tuple[Any, ...]:
+        """Which ranks make which nodes, in the universe's numbers."""
+        return self.nodes, self._group.members
 
     def close(self) -> None:
         """Gives the memory back."""
+        self._refuse_other_threads()
         self._closed = True
         self._vector = None
+        if self._mpi is not None:
+            self._mpi.Free()
+            self._mpi = None
 
     @property
     def amplitudes(self) -> Amplitudes | None:
@@ -117,10 +146,9 @@ class Shares:
 
     def add(self, compiled: Compiled) -> None:
         """Gates that may wait for others."""
-        self.refuse_if_unusable()
         if self.nodes.count > 1:
             self.refuse_wide(compiled.widest, "a gate")
-        self._calls += len(compiled)
+        self._note(compiled)
         self._circuit.add(compiled.gates)
         if compiled.restores_order:
             self.restore_order()
@@ -129,11 +157,10 @@ class Shares:
 
     def run(self, compiled: Compiled) -> None:
         """Gates whose plan is kept, run at once where nothing waits before them and there is one node."""
-        self.refuse_if_unusable()
         if not self._circuit.empty or self._running is not None or self.nodes.count > 1:
             return self.add(compiled)
-        self._calls += len(compiled)
-        key = (*self._circuit.layout, self.dtype, self.comm.size)
+        self._note(compiled)
+        key = (*self._circuit.layout, self.dtype, self.size)
         plan = compiled.plans.get(key)
         if plan is None:
             circuit = Circuit(self.num_qubits, self._circuit.layout)
@@ -154,14 +181,25 @@ class Shares:
         self.together(lambda vector: None)
 
     def reset(self) -> None:
-        """|0…0⟩; what waits is dropped. **Collective.**"""
+        """|0…0⟩; what waits is dropped, and so is all that the ranks did not agree on. **Collective.**"""
+        self.begin("reset", lost=True)
+        heads = self.gather(self._head)
+        self._refuse_differences([bytes(8) + head[8:-8] for head in heads])  # whatever gates and draws came before
+        self._start_anew()
+        self._fresh, self._cleared = True, False
+        self.draws = max(int.from_bytes(head[-8:], "little") for head in heads)
+        self.flush()
+
+    def _start_anew(self) -> None:
+        """Forgets gates, places and troubles; the amplitudes are the caller's matter."""
         self._circuit = Circuit(self.num_qubits, list(range(self.num_qubits)))
         self._place = list(range(self.num_qubits))
-        self._fresh, self._running, self._broken, self._cleared = True, None, "", False
-        self.flush()
+        self._gates, self._running, self._broken = 0, None, ""
 
     def restore_order(self) -> None:
         """Brings qubit k to place k; the state may then be written over. **Collective.**"""
+        if self._agreements == 0:
+            self.agree()
         self._fresh = False
         if self.nodes.count == 1:
             self._circuit.restore_order()
@@ -179,18 +217,36 @@ class Shares:
         """Where a bit is; on the first rank of a node."""
         return self._place[bit]
 
-    def note_draw(self) -> None:
-        """All ranks must draw together."""
-        self._calls += 1
+    def placed(self, bits: int) -> int:
+        """A mask of bits as one of places; on the first rank of a node."""
+        return sum(1 << self._place[bit] for bit in range(self.num_qubits) if bits >> bit & 1)
 
     # --- acting together -------------------------------------------------------------------------------------------------------------
 
-    def refuse_if_unusable(self) -> None:
-        """Raises Closed, or QMPIError after an exchange was interrupted."""
+    def begin(self, *call: Any, lost: bool = False) -> None:
+        """A collective call begins.
+
+        Args:
+            call: its name and its arguments, as numbers, strings, bytes and lists of them; whenever ranks come together in it, they
+                compare these, and the gates so far.
+            lost: whether it may be called on a state that is lost.
+
+        Raises:
+            Closed, Forked, SecondThread, RankLost, PeerFailed: this rank, the communicator or the state vector cannot be used.
+            QMPIError: the state is lost: an exchange was interrupted.
+        """
+        self._refuse_other_threads()
         if self._closed:
             raise Closed("the state vector has been closed")
-        if self._broken:
+        self._refuse_closed_comm()
+        self._session.core.require_usable()
+        if self._broken and not lost:
             raise QMPIError(f"the state is lost: {self._broken}. reset() starts anew")
+        self._call, self._agreements = call, 0
+
+    def _refuse_other_threads(self) -> None:
+        if get_ident() != self._thread:
+            raise SecondThread("a rank is one thread: this call comes from another one than that which made the state vector")
 
     def refuse_wide(self, bits: int, what: str) -> None:
         """Raises InvalidArgument where a node has fewer bits than something mixes."""
@@ -201,32 +257,83 @@ class Shares:
 
     def gather(self, make: Callable[[], bytes]) -> list[bytes]:
         """Everybody's bytes; whoever has nothing to do waits inside qmpi."""
-        return [make()] if self.comm.size == 1 else self.comm._group.gather_or_raise(make)
+        return [make()] if self.size == 1 else self._group.gather_or_raise(make)
+
+    def gather_or_refuse(
+        self, make: Callable[[], bytes], what: str, refusal: type[QMPIError], causes: tuple[type[Exception], ...]
+    ) -> list[bytes]:
+        """Everybody's `make()`. Where it fails on one rank for one of these causes, all raise the same refusal."""
+
+        def row() -> bytes:
+            try:
+                return b"+" + make()
+            except causes as error:
+                return b"-" + f"{what}: {error}".encode(errors="backslashreplace")
+
+        rows = self.gather(row)
+        for row_of_one in rows:
+            if row_of_one.startswith(b"-"):
+                raise refusal(row_of_one[1:].decode())
+        return [row_of_one[1:] for row_of_one in rows]
 
     def together(self, act: Callable[[Vector], NDArray[Any] | None]) -> list[bytes]:
         """Completes what waits, then acts on each node's vector. What that returned, node by node. **Collective.**
 
         Raises:
-            MismatchedCollective: the ranks have made different calls.
+            MismatchedCollective: the ranks have made different calls. Of several nodes none has acted then.
         """
-        self.refuse_if_unusable()
-        calls = self._calls.to_bytes(8, "little")
+        if self.nodes.count > 1 and self._agreements == 0:
+            self.agree()  # or they might exchange amplitudes, each in its own way
+        head = self._head() if self.size > 1 else b""
 
         def work() -> bytes:
             if self._vector is None:
-                return calls
+                return head
             self._complete(self._vector)
             result = act(self._vector)
-            return calls if result is None else calls + np.ascontiguousarray(result).tobytes()
+            return head if result is None else head + np.ascontiguousarray(result).tobytes()
 
         rows = self.gather(work)
         if self._vector is None and not self._circuit.empty:
             self._circuit = Circuit(self.num_qubits, self._circuit.layout)
-        if any(row[:8] != calls for row in rows):
-            raise MismatchedCollective(
-                "the ranks have applied different numbers of gates to the state vector, or measured it differently often"
-            )
-        return [rows[leader][8:] for leader in self.nodes.leaders]
+        self._refuse_differences([row[: len(head)] for row in rows])
+        return [rows[leader][len(head) :] for leader in self.nodes.leaders]
+
+    def agree(self) -> None:
+        """Nothing but the comparison of calls. **Collective.**"""
+        if self.size > 1:
+            self._refuse_differences(self.gather(self._head))
+
+    def _note(self, compiled: Compiled) -> None:
+        if self.size > 1:
+            self._gates = (self._gates * 0x9E3779B97F4A7C15 + compiled.digest + 1) % 2**64
+
+    def _head(self) -> bytes:
+        """What all ranks must have alike when they come together; the draws, which may differ after a call that was given up, come last."""
+        self._agreements += 1
+        digest = blake2b(digest_size=8)
+        for part in self._call:
+            digest.update(part if isinstance(part, bytes) else repr(part).encode())
+            digest.update(b",")
+        return pack("<QQ", self._gates, self._agreements) + digest.digest() + pack("<Q", self.draws)
+
+    def _refuse_differences(self, heads: list[bytes]) -> None:
+        """All ranks have these heads in hand, and therefore come to the same end."""
+        other = next((rank for rank, head in enumerate(heads) if head != heads[0]), 0)
+        if other == 0:
+            return
+        name, *arguments = self._call
+        words = ", ".join("…" if isinstance(argument, bytes) else repr(argument) for argument in arguments)
+        calls = [row.decode() for row in self.gather(f"{name}({words:.80})".encode)]
+        if heads[other][:8] != heads[0][:8]:
+            different = f"rank {other} has applied other gates than rank 0 before {calls[other]}"
+        else:
+            different = f"rank {other} is in {calls[other]}, rank 0 in {calls[0]}"
+            if calls[other] == calls[0]:
+                different += ", with other values or after another number of measurements"
+        raise MismatchedCollective(
+            f"all ranks must make the same calls of a state vector with the same arguments, but {different}. reset() starts anew"
+        )
 
     def arrays(self, act: Callable[[Vector], NDArray[Number]], dtype: type[Number]) -> list[NDArray[Number]]:
         """What each node's act returned."""
@@ -249,6 +356,43 @@ class Shares:
         if self.nodes.count == 1:
             return (1 << self.num_qubits) - 1
         return int(self.arrays(bring, np.int64)[0][0])
+
+    def mean(self, x: int, z: int) -> float:
+        """⟨P⟩, not normalised, of a product of Pauli operators that flips the bits x, more than a node has. **Collective.**"""
+
+        def mine(vector: Vector) -> NDArray[np.float64]:
+            placed = self.placed(x), self.placed(z)
+            return np.array([half_mean(self._mpi, self.nodes.leaders, self.node, vector.amplitudes, placed, self.traffic)])
+
+        return float(self.sum(mine, np.float64)[0])
+
+    # --- amplitudes from elsewhere -----------------------------------------------------------------------------------------------------
+
+    def take(self, part: Amplitudes, lengths: list[int]) -> None:
+        """Every rank's part of the amplitudes, one after the other, becomes the state. **Collective.**
+
+        Args:
+            part: this rank's.
+            lengths: all ranks', 2ⁿ together.
+        """
+        if self.size > 1 and self._mpi is None:
+            self._mpi = self._comm_mpi.Dup()
+        self._start_anew()
+        self._broken = "it was interrupted while its amplitudes were being set"
+        transfer(self._mpi, self.nodes.leaders, part, lengths, self.amplitudes)
+        self._broken, self._fresh, self._cleared = "", False, True
+        self.flush()
+
+    def copy_of(self, other: Shares) -> None:
+        """Becomes the state of another vector over the same ranks, in which nothing waits. **Collective.**"""
+
+        def copy(vector: Vector) -> None:
+            assert other._vector is not None
+            np.copyto(vector.amplitudes, other._vector.amplitudes)
+
+        self.together(copy)
+        self._circuit = Circuit(self.num_qubits, other.layout)
+        self._place, self._fresh = list(other._place), False
 
     # --- on one node -----------------------------------------------------------------------------------------------------------------
 
@@ -306,8 +450,8 @@ class Shares:
             bit = layout[place]
             if self._place[bit] == place:
                 continue
-            if self._place[bit] >= self.local_bits:  # over a local place that no qubit to go there needs
-                free = next(b for b in layout[: self.local_bits] if self._place[b] < self.local_bits)
+            if self._place[bit] >= self.local_bits:  # over a local place, rather of a qubit that will be there in the end
+                free = next(b for b in layout if self._place[b] < self.local_bits)
                 self._trade(vector, [(bit, free)])
             self._trade(vector, [(self._place.index(place), bit)])
         local = Circuit(self.local_bits, [self._place[layout[qubit]] for qubit in range(self.local_bits)])

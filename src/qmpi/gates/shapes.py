@@ -9,7 +9,7 @@ the compiled table. It knows handles by their use alone: a register has a length
 
 from collections.abc import Callable, Iterator, Sequence, Sized
 from math import pi
-from typing import TYPE_CHECKING, Protocol, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from qmpi._core import Qubit
 
 LARGEST_UNITARY = 10  # qubits
-UNITARITY = 1e-9  # the largest entry of U†U - 1 that passes
+TOLERANCE, SINGLE_TOLERANCE = 1e-9, 1e-5  # how far what is given in double, in single precision may be from unitary, from normalised
 
 
 class _Register(Protocol):
@@ -329,7 +329,7 @@ def by_matrix(row: Gate) -> ByMatrix:
         call,
         raises=[
             "InvalidArgument: No qubit, too many, or not an array of the shape that the qubits ask for.",
-            f"NotUnitary: An entry of U†U - 1 exceeds {UNITARITY:g} or is not finite.",
+            f"NotUnitary: An entry of U†U - 1 exceeds {TOLERANCE:g} (in single precision {SINGLE_TOLERANCE:g}) or is not finite.",
         ],
         example="numpy.eye(4), q[:2]",
     )
@@ -360,12 +360,18 @@ def _width(qubits: "Qubits") -> int:
     return len(qubits) if isinstance(qubits, Sized) else 1
 
 
+def tolerance(given: NDArray[Any]) -> float:
+    """How far numbers of this precision may be from what they should be."""
+    return SINGLE_TOLERANCE if given.dtype in (np.complex64, np.float32) else TOLERANCE
+
+
 def unitary_array(matrix: "ArrayLike", width: int) -> NDArray[np.complex128]:
     """The matrix as an array, if it is unitary on so many qubits; also called from the core."""
     if not 1 <= width <= LARGEST_UNITARY:
         raise InvalidArgument(f"unitary: {width} qubits; give 1 to {LARGEST_UNITARY}")
     try:
-        array = np.ascontiguousarray(matrix, dtype=np.complex128)
+        given = np.asarray(matrix)
+        array = np.ascontiguousarray(given, dtype=np.complex128)
     except (TypeError, ValueError) as error:
         raise InvalidArgument(f"unitary: the matrix is no array of numbers ({error})") from error
     side = 1 << width
@@ -373,8 +379,8 @@ def unitary_array(matrix: "ArrayLike", width: int) -> NDArray[np.complex128]:
         raise InvalidArgument(f"unitary: {width} qubits need shape {(side, side)}, not {array.shape}")
     with np.errstate(over="ignore", invalid="ignore"):
         excess = np.abs(array.conj().T @ array - np.eye(side)).max()
-    if not excess <= UNITARITY:  # an entry that is not finite makes the excess infinite or NaN
-        raise NotUnitary(f"unitary: U†U differs from 1 by {excess:.2g}; up to {UNITARITY:g} is accepted")
+    if not excess <= (accepted := tolerance(given)):  # an entry that is not finite makes the excess infinite or NaN
+        raise NotUnitary(f"unitary: U†U differs from 1 by {excess:.2g}; up to {accepted:g} is accepted")
     return array
 
 

@@ -13,7 +13,7 @@ from ..errors import Deadlock, MismatchedCollective, PeerError, PeerFailed, QMPI
 from .session import Session
 
 _ROW, _TURN = 0, 1  # tags
-_DONE, _FAILED = b"+", b"-"
+_DONE, _FAILED, _DIFFERENT = b"+", b"-", b"/"
 
 
 class Group:
@@ -85,6 +85,8 @@ class Group:
                 answered, how, answer = self._take(0, _ROW, row)
         finally:
             row.wait(0)
+        if how == _DIFFERENT:
+            raise MismatchedCollective(answer.decode())
         if how == _FAILED:
             raise PeerFailed(f"rank 0 of the communicator gave up: {answer.decode()}")
         self._round, _, rows = _unpacked(answer)
@@ -101,11 +103,13 @@ class Group:
                 calls.append(call)
                 if other != name:
                     different = f"rank {rank} is in {other.decode()}, rank 0 in {name.decode()}"
-            if different:
-                raise MismatchedCollective(f"all ranks must make the same collective calls in the same order, but {different}")
         except BaseException as error:
             self._answer(calls, _FAILED, str(error).encode())
             raise
+        if different:
+            text = f"all ranks must make the same collective calls in the same order, but {different}"
+            self._answer(calls, _DIFFERENT, text.encode())
+            raise MismatchedCollective(text)
         self._round = self._calls
         self._answer(calls, _DONE, _packed(self._round, b"", _joined(rows)))
         return rows
