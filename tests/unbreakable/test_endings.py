@@ -6,7 +6,7 @@ import os
 
 import pytest
 
-from tests.mpi.launch import launch
+from tests.worlds.launch import launch
 from tests.unbreakable.worlds import PROGRAMS, start
 
 STATUS = {
