@@ -1,7 +1,7 @@
 """Deadlocks are recognised from who waits for whom: reported on every rank of the knot, with every rank's line, and on no other.
 
-The same knots among threads and among MPI's processes, one program with all of them (programs/deadlocks.py). No time is asserted but
-for a bound that a human would call at once.
+The same knots among threads and among MPI's processes, one program with all of them (programs/deadlocks.py). None of these waits would
+end by itself.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import pytest
 from tests.unbreakable.worlds import Facts, Job, start
 
 WORLDS = ["threads", "mpi"]
-AT_ONCE_S = 3.0
 
 KNOTS = {  # and the ranks of each
     "two_ranks_receive_first": [0, 1],
@@ -68,7 +67,6 @@ def test_every_rank_of_a_knot_and_no_other_is_told_who_waits_for_what_and_where(
     told = {rank: facts for rank, facts in found.items() if facts.get("error")}
     assert list(told) == KNOTS[case] and {facts["error"] for facts in told.values()} == {"Deadlock"}, job
     for facts in told.values():
-        assert facts["seconds"] < AT_ONCE_S, job
         lines = re.findall(r"^  rank (\d+): (.*)$", facts["text"], re.MULTILINE)
         assert [int(rank) for rank, _ in lines] == KNOTS[case], facts["text"]
         for rank, line in lines:
@@ -109,7 +107,7 @@ def test_the_knots_end_without_a_hang(world: str) -> None:
 def test_waiting_for_a_rank_that_has_left_raises_peer_left(world: str, case: str) -> None:
     job = jobs("departures.py")[world]
     facts = job.of(case)[1]
-    assert facts["error"] == "PeerLeft" and facts["seconds"] < AT_ONCE_S, job
+    assert facts["error"] == "PeerLeft", job
     assert "rank 2 has left" in facts["text"] and facts["text"].count(facts["where"]) == 2, facts["text"]
 
 

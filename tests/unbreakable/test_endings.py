@@ -6,8 +6,8 @@ import os
 
 import pytest
 
-from tests.worlds.launch import launch
 from tests.unbreakable.worlds import PROGRAMS, start
+from tests.worlds.launch import launch
 
 STATUS = {
     "sys.exit(3)": 3,

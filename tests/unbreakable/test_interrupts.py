@@ -1,7 +1,7 @@
 """What a program does wrong or a user does to it: Ctrl-C, exceptions in blocks, forks, other threads. Each has one clear end, and the
 other ranks go on.
 
-Where a time is looked at, it is printed by the program and bounded by what a human would call at once.
+No wait that is interrupted would end by itself, and a rank that was stopped goes on only after the interrupt was heard of.
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from functools import cache
 import pytest
 
 from tests.unbreakable.worlds import Job, start
-
-AT_ONCE_S = 1.0
 
 WAITS = {  # and what holds afterwards
     "receive": ["withdrawn"],
@@ -52,7 +50,7 @@ THREAD_WAITS = [
 
 @cache
 def job(world: str, ranks: int, program: str, *arguments: str) -> Job:
-    return start(world, ranks, program, *arguments, timeout_s=60, QMPI_TIMEOUT_S="15")
+    return start(world, ranks, program, *arguments, timeout_s=60)
 
 
 # --- Ctrl-C -------------------------------------------------------------------------------------------------------------------------
@@ -64,7 +62,7 @@ def test_a_rank_that_is_interrupted_in_a_wait_raises_at_once_and_leaves_nothing_
     found = done.of(case)
     assert sorted(found) == [0, 1], done
     interrupted = [facts for facts in found.values() if "error" in facts]
-    assert [facts["error"] for facts in interrupted] == ["KeyboardInterrupt"] and interrupted[0]["late_s"] < AT_ONCE_S, done
+    assert [facts["error"] for facts in interrupted] == ["KeyboardInterrupt"], done
     facts = {name: value for facts in found.values() for name, value in facts.items()}
     assert all(facts.get(name) for name in WAITS[case]), done
 
@@ -86,7 +84,6 @@ def test_ctrl_c_ends_a_run_of_threads_at_once_with_a_keyboard_interrupt_in_every
     facts = done.of(case)[0]
     asleep = [0] if case == "sleep" else []  # outside qmpi, where nothing can wake it
     assert facts["caught"] == "KeyboardInterrupt", done
-    assert facts["late_s"] < AT_ONCE_S + (1.0 if asleep else 0), done  # the others are given a second
     assert facts["alive"] == [f"rank {rank}" for rank in asleep], done
     assert {error for _, error in facts["ended"]} == {"KeyboardInterrupt"}, done
 

@@ -62,7 +62,7 @@ class Serving:
 
     def _listen(self) -> None:
         """Hands on what is asked for. When nobody asks any more the process ends, whatever it waits for."""
-        with self._connection.makefile() as lines:
+        with suppress(ConnectionResetError), self._connection.makefile() as lines:
             for line in lines:
                 self._requests.put(json.loads(line))
         self._requests.put(None)

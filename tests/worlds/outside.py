@@ -239,5 +239,5 @@ class Hosts:
 
 def world_of(item: pytest.Item) -> World | None:
     """The world in which an item is to be tested; None for all that is no law."""
-    callspec = getattr(item, "callspec", None)
-    return None if callspec is None else callspec.params.get("world")
+    world = item.callspec.params.get("world") if hasattr(item, "callspec") else None
+    return world if isinstance(world, World) else None

@@ -53,7 +53,8 @@ def in_a_kernel() -> dict[int, Callable[[], Any]]:
         for k in range(23):
             qmpi.cx(big[0], big[k + 1])
         comm.send(big[0], 1)
-        report(case, due=signals(("KILL", KILLED_AFTER_S)), last="h")
+        signals(("KILL", KILLED_AFTER_S))
+        report(case, last="h")
         for_long(lambda: qmpi.h(big))
     shared = comm.recv(source=0) if rank == 1 else own
     return {1: lambda: for_long(lambda: qmpi.probability(shared[0])), 2: lambda: comm.recv(source=0), 3: lambda: for_long(computes)}
@@ -72,7 +73,8 @@ def as_a_helper() -> dict[int, Callable[[], Any]]:
             comm.recv(source=3, tag=5)
 
         last = f"recv(source=3, tag=5) at {__file__}:{receives.__code__.co_firstlineno + 1}"
-        report(case, due=signals(("KILL", KILLED_AFTER_S)), last=last)
+        signals(("KILL", KILLED_AFTER_S))
+        report(case, last=last)
         receives()
 
     def layer() -> None:
@@ -85,7 +87,8 @@ def as_a_helper() -> dict[int, Callable[[], Any]]:
 def asleep() -> dict[int, Callable[[], Any]]:
     if rank == 0:
         qmpi.measure(own)
-        report(case, due=signals(("KILL", KILLED_AFTER_S)), last="measure")
+        signals(("KILL", KILLED_AFTER_S))
+        report(case, last="measure")
         time.sleep(ENOUGH_S)
     return {1: lambda: comm.recv(source=0), 2: lambda: comm.barrier(), 3: lambda: for_long(computes)}
 
@@ -98,7 +101,8 @@ def in_a_receive() -> dict[int, Callable[[], Any]]:
             comm.recv(source=3, tag=5)
 
         last = f"recv(source=3, tag=5) at {__file__}:{receives.__code__.co_firstlineno + 1}"
-        report(case, due=signals(("KILL", KILLED_AFTER_S)), last=last)
+        signals(("KILL", KILLED_AFTER_S))
+        report(case, last=last)
         receives()
     return {1: lambda: comm.recv(source=0), 2: lambda: comm.recv(source=1), 3: lambda: for_long(computes)}
 
@@ -106,7 +110,8 @@ def in_a_receive() -> dict[int, Callable[[], Any]]:
 def while_all_wait_for_it() -> dict[int, Callable[[], Any]]:
     if rank == 0:
         comm.recv(source=1)
-        report(case, due=signals(("KILL", KILLED_AFTER_S)), last="a receive")
+        signals(("KILL", KILLED_AFTER_S))
+        report(case, last="a receive")
         time.sleep(ENOUGH_S)
     if rank == 1:
         comm.send(own[0], 0)
@@ -124,7 +129,8 @@ def with_messages_on_the_way() -> dict[int, Callable[[], Any]]:
     if rank == 0:
         for peer in (1, 2, 3):
             comm.send(own[peer - 1], peer, tag=1)
-        report(case, due=signals(("KILL", KILLED_AFTER_S)), last="a send")
+        signals(("KILL", KILLED_AFTER_S))
+        report(case, last="a send")
         time.sleep(ENOUGH_S)
     comm.send(own[0], 0, tag=2)
     return {1: lambda: comm.recv(source=2), 2: lambda: for_long(computes), 3: comes_late}
@@ -143,8 +149,8 @@ def in_a_knot() -> dict[int, Callable[[], Any]]:
             comm.recv(source=1, tag=3)
 
         last = f"recv(source=1, tag=3) at {__file__}:{receives.__code__.co_firstlineno + 1}"
-        due = signals(("STOP", KILLED_AFTER_S), ("KILL", 0.8)) + 0.8
-        report(case, due=due, last=last)
+        signals(("STOP", KILLED_AFTER_S), ("KILL", 0.8))
+        report(case, last=last)
         receives()
     return {1: completes_the_knot}
 
@@ -153,7 +159,8 @@ def at_any_moment() -> dict[int, Callable[[], Any]]:
     """In the middle of random messages (programs/right.py), so now and then with a lock of the arena held."""
     comm.barrier()
     if rank == 0:
-        report(case, due=signals(("KILL", float(sys.argv[2]))), last="")
+        signals(("KILL", float(sys.argv[2])))
+        report(case, last="")
     sys.argv[1:] = ["0", "100000"]
     return {each: lambda: runpy.run_path(str(Path(__file__).with_name("right.py"))) for each in range(comm.size)}
 
@@ -164,7 +171,8 @@ def at_any_moment() -> dict[int, Callable[[], Any]]:
 def alone() -> dict[int, Callable[[], Any]]:
     """Nobody waits or computes for long, so that nobody is bound to look."""
     if rank == 0:
-        report(case, due=signals(("KILL", KILLED_AFTER_S)), last="a receive")
+        signals(("KILL", KILLED_AFTER_S))
+        report(case, last="a receive")
         time.sleep(ENOUGH_S)
     calls: dict[str, Callable[[], Any]] = {
         "alone it polls": pending.test,

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from reports import attempt, meet, report, signals
+from reports import attempt, let_go_on, meet, report, signals, stop
 
 import qmpi
 
@@ -34,9 +34,8 @@ def case(function: Case) -> Case:
 
 def interrupted(call: Callable[[], Any]) -> None:
     """Makes a call that does not end by itself."""
-    due = signals(("INT", AFTER_S))
-    outcome = attempt(call)
-    report(now, error=outcome["error"], text=outcome["text"], late_s=outcome["at"] - due)
+    signals(("INT", AFTER_S))
+    report(now, **attempt(call))
 
 
 def one(bit: int = 1) -> qmpi.Register:
@@ -166,8 +165,8 @@ def lock_of_a_component() -> Iterator[None]:
         for k in range(19):
             qmpi.cx(big[0], big[k + 1])
         comm.send(big[0], 0)
-        signals(("STOP", 0.2), ("CONT", 2.2))
-        end = time.monotonic() + 2.6
+        stop(after_s=0.2)
+        end = time.monotonic() + 0.5
         while time.monotonic() < end:
             qmpi.rz(0.1, big)
             qmpi.probability(big[0])
@@ -175,6 +174,7 @@ def lock_of_a_component() -> Iterator[None]:
         copy = comm.recv(source=1)
         time.sleep(0.5)
         interrupted(lambda: qmpi.measure(copy))
+        let_go_on(1)
     yield
     holds(measured=len({int(row) for row in comm.measure(copy if rank == 0 else big[0])}) == 1)
 
@@ -183,12 +183,13 @@ def lock_of_a_component() -> Iterator[None]:
 def deadlock_that_the_other_cannot_hear_of() -> Iterator[None]:
     """Rank 1 is stopped while it waits for rank 0, which then waits for it."""
     if rank == 1:
-        signals(("STOP", 0.3), ("CONT", 2.0))
+        stop(after_s=0.3)
         report(now, knot=attempt(lambda: comm.recv(source=0, tag=3))["error"])
     else:
         time.sleep(0.5)
         interrupted(lambda: comm.recv(source=1, tag=3))
-        time.sleep(1.8)  # until it hears of it, or could
+        let_go_on(1)
+        time.sleep(0.5)  # until it hears of it, or could
     yield
     if rank == 0:
         comm.send(q[0], 1, tag=3)
@@ -203,7 +204,7 @@ def many_gates_of_its_own() -> Iterator[None]:
     big = comm.alloc(22 if rank == 0 else 1)
 
     def computes() -> None:
-        for _ in range(1000):
+        while True:
             for k in range(21):
                 qmpi.ry(0.1, big[k])
                 qmpi.cx(big[k], big[k + 1])
@@ -230,7 +231,7 @@ def loop_in_python() -> Iterator[None]:
 @case
 def sleep() -> Iterator[None]:
     if rank == 0:
-        interrupted(lambda: time.sleep(20))
+        interrupted(lambda: time.sleep(600))
     yield
 
 

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import runpy
+import signal
 import sys
 import time
 from collections.abc import Callable
@@ -19,6 +20,7 @@ STOPPED_AFTER_S, STOPPED_FOR_S = 0.4, 2.2
 WORKS_FOR_S = STOPPED_AFTER_S + STOPPED_FOR_S + 0.4
 
 case = sys.argv[1]
+signal.signal(signal.SIGCONT, lambda *_: report("stopped", went_on=True))
 comm = qmpi.COMM_WORLD
 own = comm.alloc(2)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -28,23 +29,30 @@ def here() -> str:
 
 
 def attempt(call: Callable[[], Any]) -> dict[str, Any]:
-    """Makes a call: how it ended, and when, on the clock that all processes of a machine share."""
-    begin = time.monotonic()
+    """Makes a call: how it ended."""
     try:
         call()
         error, text = "", ""
     except (Exception, KeyboardInterrupt) as failure:
         error, text = type(failure).__name__, str(failure)
-    now = time.monotonic()
-    return {"error": error, "text": text, "seconds": now - begin, "at": now}
+    return {"error": error, "text": text}
 
 
-def signals(*steps: tuple[str, float]) -> float:
-    """Sends this process (name, delay) after (name, delay), from outside; returns when the first is due."""
+def signals(*steps: tuple[str, float]) -> None:
+    """Sends this process (name, delay) after (name, delay), from outside."""
     script = "; ".join(f"sleep {delay}; kill -{name} {os.getpid()}" for name, delay in steps)
-    due = time.monotonic() + steps[0][1]
     subprocess.Popen(["sh", "-c", script], stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    return due
+
+
+def stop(after_s: float) -> None:
+    """Stops this process, from outside, until another rank lets it go on."""
+    Path(os.environ["REPORTS"], f"{qmpi.COMM_WORLD.rank}.stopped").write_text(str(os.getpid()))
+    signals(("STOP", after_s))
+
+
+def let_go_on(rank: int) -> None:
+    """Ends what `stop` began. What has happened before did not wait for that rank."""
+    os.kill(int(Path(os.environ["REPORTS"], f"{rank}.stopped").read_text()), signal.SIGCONT)
 
 
 def poll(request: qmpi.Request[Any]) -> Any:
