@@ -14,7 +14,7 @@ import pytest
 
 from tests.unbreakable.worlds import Facts, Job, start
 
-WORLDS = ["threads", "mpi"]
+WORLDS = ["threads", "mpiexec"]
 
 KNOTS = {  # and the ranks of each
     "two_ranks_receive_first": [0, 1],

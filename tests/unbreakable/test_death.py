@@ -85,6 +85,6 @@ def test_a_rank_that_is_stopped_and_goes_on_only_delays(case: str) -> None:
 def test_under_mpiexec_a_death_ends_the_job_and_leaves_nothing_behind() -> None:
     """MPICH's launcher is asked to let the others live (which it does most of the time); Open MPI's ends them."""
     flags = ["-disable-auto-cleanup"] if launcher().family == "MPICH" else []
-    job = start("mpi", 4, "deaths.py", "asleep", flags=flags, timeout_s=60)
+    job = start("mpiexec", 4, "deaths.py", "asleep", flags=flags, timeout_s=60)
     assert job.codes not in ([None], [0]) and not job.left_behind, job
     assert {facts["error"] for facts in job.of("asleep").values() if "error" in facts} <= {"RankLost"}, job

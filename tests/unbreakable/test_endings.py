@@ -29,7 +29,7 @@ SAID = {
 
 @pytest.mark.parametrize("way", STATUS)
 def test_the_exit_status_of_a_rank_ends_the_job_while_another_sits_in_a_classical_receive(way: str) -> None:
-    job = start("mpi", 2, "ends_with.py", way, timeout_s=40)
+    job = start("mpiexec", 2, "ends_with.py", way, timeout_s=40)
     assert job.codes == [STATUS[way]] and "rank 0 was here" in job.output, job
     assert job.output.count(SAID.get(way, "rank 0 was here")) == 1 and "Traceback" not in job.output, job
 
@@ -46,7 +46,7 @@ def test_it_does_so_however_python_was_told_what_to_run(how: str) -> None:
 
 
 def test_an_exit_that_is_caught_or_of_a_thread_or_of_a_child_is_as_without_qmpi() -> None:
-    job = start("mpi", 2, "exits_caught.py", timeout_s=40)
+    job = start("mpiexec", 2, "exits_caught.py", timeout_s=40)
     job.require_clean_end()
     for rank in range(2):
         facts = job.of("caught")[rank]

@@ -127,7 +127,7 @@ def test_what_a_program_forgets_to_undo_is_listed_with_its_line_when_its_rank_en
 WAYS = [
     ("threads", ["os._exit", "sys.exit", "uncaught", "multiprocessing", "subprocess"]),
     ("processes", ["os._exit", "sys.exit", "uncaught", "multiprocessing", "subprocess"]),
-    ("mpi", ["os._exit", "uncaught", "multiprocessing", "subprocess"]),  # after sys.exit mpi4py's own MPI_Finalize may hang in a child
+    ("mpiexec", ["os._exit", "uncaught", "multiprocessing", "subprocess"]),  # after sys.exit mpi4py's own MPI_Finalize may hang in a child
 ]
 FORKS = [(world, way) for world, ways in WAYS for way in ways]
 
@@ -156,21 +156,21 @@ def test_a_child_of_a_rank_ends_and_does_not_disturb_it(world: str, way: str) ->
 
 
 @pytest.mark.parametrize("calls", ["objects", "COMM_WORLD"])
-@pytest.mark.parametrize("world", ["threads", "mpi"])
+@pytest.mark.parametrize("world", ["threads", "mpiexec"])
 def test_a_second_thread_of_a_rank_is_refused_every_call(world: str, calls: str) -> None:
     done = job(world, 2, "second_threads.py")
     found = done.of(calls)[100]
     assert {error for name, error in found.items() if name != "case"} == {"SecondThread"} and len(found) > 5, done
 
 
-@pytest.mark.parametrize("world", ["threads", "mpi"])
+@pytest.mark.parametrize("world", ["threads", "mpiexec"])
 def test_a_second_thread_of_a_rank_does_not_disturb_it(world: str) -> None:
     done = job(world, 2, "second_threads.py")
     assert done.of("thread")[0]["ended"] and all(facts["error"] == "" for facts in done.of("together").values()), done
     done.require_clean_end()
 
 
-@pytest.mark.parametrize("world", ["processes", "mpi"])
+@pytest.mark.parametrize("world", ["processes", "mpiexec"])
 def test_a_rank_whose_thread_has_ended_has_left_and_has_not_died(world: str) -> None:
     done = job(world, 2, "founding_thread.py")
     assert done.of("goes on")[1]["error"] == "PeerLeft", done

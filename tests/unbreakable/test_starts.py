@@ -17,7 +17,7 @@ GHZ = REPOSITORY / "examples" / "ghz.py"
 
 def founding(ranks: int, *arguments: str, **settings: str) -> tuple[Job, list[tuple[str, str]]]:
     """The error, or none, and its text on each rank."""
-    job = start("mpi", ranks, "founds.py", *arguments, timeout_s=40, **settings)
+    job = start("mpiexec", ranks, "founds.py", *arguments, timeout_s=40, **settings)
     found = job.of("founding")
     assert sorted(found) == list(range(ranks)), job
     job.require_clean_end()
@@ -50,7 +50,7 @@ def test_threads_do_not_mind_what_srun_has_set() -> None:
 
 def test_two_programs_at_once_do_not_know_of_each_other() -> None:
     with ThreadPoolExecutor() as pool:
-        jobs = [pool.submit(start, world, ranks, GHZ, timeout_s=60) for world, ranks in [("mpi", 3), ("mpi", 3), ("threads", 4)]]
+        jobs = [pool.submit(start, world, ranks, GHZ, timeout_s=60) for world, ranks in [("mpiexec", 3), ("mpiexec", 3), ("threads", 4)]]
         for job, ranks in zip([job.result() for job in jobs], (3, 3, 4), strict=True):
             job.require_clean_end()
             bits = re.search(r"^ranks measured ([01 ]+)$", job.output, re.MULTILINE)
@@ -151,7 +151,7 @@ def test_mpi_that_has_not_begun_or_is_over_is_refused_and_said() -> None:
 # --- the first use ----------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("world", ["threads", "processes", "mpi"])
+@pytest.mark.parametrize("world", ["threads", "processes", "mpiexec"])
 def test_the_first_use_may_be_an_argument_of_another(world: str) -> None:
     job = start(world, 2, "nested_first_use.py", timeout_s=20)
     job.require_clean_end()
@@ -174,7 +174,7 @@ def test_the_first_use_may_be_an_argument_of_another(world: str) -> None:
     ],
 )
 def test_where_a_communicator_is_made_whoever_waits_for_a_rank_that_has_ended_raises_peer_left_and_can_go_on(how: str, call: str) -> None:
-    job = start("mpi", 3, "never_comes.py", how, call, timeout_s=40)
+    job = start("mpiexec", 3, "never_comes.py", how, call, timeout_s=40)
     for case in ("without it", "again"):  # then another one may have ended, too
         found = job.of(case)
         assert sorted(found) == [0, 1], job
@@ -184,5 +184,5 @@ def test_where_a_communicator_is_made_whoever_waits_for_a_rank_that_has_ended_ra
 
 
 def test_a_rank_that_never_comes_ends_the_job_of_those_who_do_not_catch_it() -> None:
-    job = start("mpi", 3, "never_comes.py", "is not forgiven", "barrier", timeout_s=40)
+    job = start("mpiexec", 3, "never_comes.py", "is not forgiven", "barrier", timeout_s=40)
     assert job.codes == [1] and "PeerLeft: rank 2 of 3 has ended" in job.output, job

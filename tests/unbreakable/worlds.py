@@ -62,7 +62,7 @@ class Job:
 def start(
     world: str, ranks: int, program: str | Path, *arguments: str, timeout_s: float = 60, flags: Sequence[str] = (), **settings: str
 ) -> Job:
-    """Runs a program of programs/ (or any, by its path) on ranks that are "threads", "processes" or "mpi", and waits for its end.
+    """Runs a program of programs/ (or any, by its path) on ranks that are "threads", "processes" or "mpiexec", and waits for its end.
 
     In the world "none" it is one Python process that nothing has made a rank.
 
@@ -117,7 +117,7 @@ def commands(world: str, ranks: int, program: list[str], flags: Sequence[str]) -
         yield [([sys.executable, "-c", RUN_PROGRAM, str(ranks), *program], {}, ())]
     elif world == "none":
         yield [([sys.executable, *program], {}, ())]
-    elif world == "mpi":
+    elif world == "mpiexec":
         command = [launcher().command(ranks)[0], *flags, *launcher().command(ranks)[1:]]
         yield [([*command, sys.executable, *program], launcher().environment(), ())]
     else:
