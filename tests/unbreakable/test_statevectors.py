@@ -75,5 +75,12 @@ def test_an_interrupt_of_the_rank_that_leads_does_not_disturb_the_others() -> No
     job.require_clean_end()
 
 
+def test_a_file_that_is_being_replaced_when_an_interrupt_comes_is_the_old_one() -> None:
+    job = interrupts(1)
+    facts = job.of("a file")[0]
+    assert facts["error"] == "KeyboardInterrupt" and facts["left"] == ["state.h5"], job
+    assert facts["distance"] < 1e-12, job
+
+
 def test_interrupted_programs_end_cleanly() -> None:
     interrupts(1).require_clean_end()

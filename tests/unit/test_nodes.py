@@ -38,7 +38,9 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Any]:
 
 @cache
 def on_one_rank(dtype: str) -> dict[str, Any]:
-    return qmpi.run(lambda: outcomes(qmpi.COMM_WORLD, dtype), 1, seed=31)[0]
+    with pytest.MonkeyPatch.context() as settings:
+        settings.delenv("QMPI_RANKS_PER_NODE", raising=False)
+        return qmpi.run(lambda: outcomes(qmpi.COMM_WORLD, dtype), 1, seed=31)[0]
 
 
 def require_the_same(found: dict[str, Any], dtype: str) -> None:

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import cached_property
 from hashlib import blake2b
-from struct import pack
+from struct import pack, unpack
 from threading import get_ident
 from typing import Any, TypeVar
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,11 +20,13 @@ from numpy.typing import NDArray
 from .._core import Circuit, Gates, Plan, Vector
 from ..comm.communicator import Comm
 from ..errors import Closed, InvalidArgument, MismatchedCollective, QMPIError, SecondThread, StateTooLarge
+from ..runtime.collective import Group
 from ..world.settings import readable_bytes
 from .exchange import Amplitudes, Traffic, exchange, half_mean, transfer
 from .nodes import Nodes
 
 _BUFFERED = 8192  # actions of a circuit before it runs
+_created: WeakKeyDictionary[Group, int] = WeakKeyDictionary()  # number of the latest state vector of each communicator
 Number = TypeVar("Number", bound=np.generic)
 
 
@@ -67,6 +70,7 @@ class Shares:
         node: number of this rank's node.
         local_bits: log2 of a share's amplitudes.
         traffic: what this node has sent.
+        number: of this state vector among those of its communicator.
         draws: how often random numbers have been drawn.
     """
 
@@ -90,15 +94,19 @@ class Shares:
         self.draws = 0
         self._gates = 0  # digest of those so far
         self._call: tuple[Any, ...] = ()  # under way: name and arguments
-        self._agreements = 0  # of it so far
+        self._digest = b""  # of it, once there was need
+        self._agreements = 0  # in it so far
         self._circuit = Circuit(num_qubits, list(range(num_qubits)))  # what waits
         self._running: Plan | None = None  # what an interrupt has left undone
         self._place = list(range(num_qubits))  # of each bit
         self._cleared = False
         self._fresh = True  # all bits are alike: all amplitudes but the first are 0
         self._broken = ""
+        self.number = _created.get(self._group, -1) + 1
         self.begin("StateVector", num_qubits, dtype.name)
-        self.agree()
+        heads = self.gather(self._head)
+        self._refuse_differences([head[:24] for head in heads])
+        self.number = _created[self._group] = max(unpack("<Q", head[24:32])[0] for head in heads)
         self.gather(self._check)  # all of them, before any takes
         self.gather(self._take)
         if self.nodes.count > 1:
@@ -184,10 +192,10 @@ class Shares:
         """|0…0⟩; what waits is dropped, and so is all that the ranks did not agree on. **Collective.**"""
         self.begin("reset", lost=True)
         heads = self.gather(self._head)
-        self._refuse_differences([bytes(8) + head[8:-8] for head in heads])  # whatever gates and draws came before
+        self._refuse_differences([bytes(8) + head[8:32] for head in heads])  # whatever gates and draws came before
         self._start_anew()
         self._fresh, self._cleared = True, False
-        self.draws = max(int.from_bytes(head[-8:], "little") for head in heads)
+        self.draws = max(unpack("<Q", head[32:])[0] for head in heads)
         self.flush()
 
     def _start_anew(self) -> None:
@@ -242,7 +250,7 @@ class Shares:
         self._session.core.require_usable()
         if self._broken and not lost:
             raise QMPIError(f"the state is lost: {self._broken}. reset() starts anew")
-        self._call, self._agreements = call, 0
+        self._call, self._digest, self._agreements = call, b"", 0
 
     def _refuse_other_threads(self) -> None:
         if get_ident() != self._thread:
@@ -309,13 +317,18 @@ class Shares:
             self._gates = (self._gates * 0x9E3779B97F4A7C15 + compiled.digest + 1) % 2**64
 
     def _head(self) -> bytes:
-        """What all ranks must have alike when they come together; the draws, which may differ after a call that was given up, come last."""
+        """What all ranks must have alike when they come together: gates, agreements in this call, the call; state vector; draws.
+
+        The last two may differ after a call that some ranks gave up; `StateVector` and `reset` then choose anew.
+        """
         self._agreements += 1
-        digest = blake2b(digest_size=8)
-        for part in self._call:
-            digest.update(part if isinstance(part, bytes) else repr(part).encode())
-            digest.update(b",")
-        return pack("<QQ", self._gates, self._agreements) + digest.digest() + pack("<Q", self.draws)
+        if not self._digest:
+            digest = blake2b(digest_size=8)
+            for part in self._call:
+                digest.update(part if isinstance(part, bytes) else repr(part).encode())
+                digest.update(b",")
+            self._digest = digest.digest()
+        return pack("<QQ8sQQ", self._gates, self._agreements, self._digest, self.number, self.draws)
 
     def _refuse_differences(self, heads: list[bytes]) -> None:
         """All ranks have these heads in hand, and therefore come to the same end."""
@@ -330,7 +343,7 @@ class Shares:
         else:
             different = f"rank {other} is in {calls[other]}, rank 0 in {calls[0]}"
             if calls[other] == calls[0]:
-                different += ", with other values or after another number of measurements"
+                different += ", of another state vector, with other values or after another number of draws"
         raise MismatchedCollective(
             f"all ranks must make the same calls of a state vector with the same arguments, but {different}. reset() starts anew"
         )

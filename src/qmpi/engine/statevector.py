@@ -9,7 +9,6 @@ import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, overload
-from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -19,7 +18,6 @@ from ..api import Bits
 from ..comm.communicator import Comm
 from ..errors import InvalidArgument, RankOutOfRange
 from ..gates.shapes import tolerance
-from ..runtime.collective import Group
 from ..whole import whole
 from . import files, from_qiskit
 from .exchange import Traffic, overlap
@@ -31,7 +29,6 @@ Triples = Iterable[tuple[str, Sequence[int], Sequence[Any]]]
 MOST_QUBITS = 48
 _NEGLIGIBLE = {np.dtype(np.complex128): 1e-24, np.dtype(np.complex64): 1e-12}  # weight that only rounding can have left
 _REAL = 1e-10  # how much of a coefficient may be imaginary: what rounding has left
-_created: WeakKeyDictionary[Group, int] = WeakKeyDictionary()  # state vectors so far, by group
 
 
 class StateVector(GateMethods):
@@ -82,10 +79,8 @@ class StateVector(GateMethods):
         except BaseException:
             self._unwrap()
             raise
-        group = self._comm._group
         self._seed = self._comm._session.universe.arena.seed
-        _created[group] = _created.get(group, -1) + 1
-        self._key = self._comm._context, _created[group]
+        self._key = self._comm._context, self._shares.number
 
     @property
     def traffic(self) -> Traffic:

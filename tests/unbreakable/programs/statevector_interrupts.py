@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -16,7 +18,7 @@ from reports import attempt, report
 import qmpi
 from tests import dense
 
-QUBITS = 19
+QUBITS, LARGER = 19, 22
 AFTER_S = 0.02  # the gates take several times as long
 LOOKED_AT = np.arange(0, 2**QUBITS, 97)
 
@@ -76,3 +78,14 @@ if comm.size == 1:
     with qmpi.StateVector(comm, QUBITS) as other:
         other.apply(compiled)
         report("after the end of the first", error=error, distance=distance(other))
+
+    state, larger = qmpi.StateVector(comm, QUBITS), qmpi.StateVector(comm, LARGER)
+    state.apply(gates)
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / "state.h5"
+        state.save(path)
+        error = interrupted(lambda: larger.save(path))
+        left = [file.name for file in Path(folder).iterdir()]
+        state.reset()
+        state.load(path)
+        report("a file", error=error, distance=distance(state), left=left)
