@@ -31,9 +31,20 @@ def join(comm: Any) -> tuple[Universe, Membership]:
     return threads.join(comm) if threads.here.world is not None else _mpi().join(comm)
 
 
+def dup(comm: Any) -> Any:
+    """`comm.Dup`. **Collective** over `comm`."""
+    return comm.Dup() if threads.here.world is not None else _mpi().dup(comm)
+
+
 def split(comm: Any, color: int | None, key: int) -> Any | None:
     """`comm.Split`; None for ranks that take no part. **Collective** over `comm`."""
     return threads.split(comm, color, key) if threads.here.world is not None else _mpi().split(comm, color, key)
+
+
+def give_up(comm: Any) -> None:
+    """`comm`, which qmpi has made, is not needed any more; waits for nobody. (A communicator of the thread world needs no end.)"""
+    if threads.here.world is None:
+        _mpi().give_up(comm)
 
 
 def _mpi() -> ModuleType:

@@ -43,6 +43,7 @@ _FORWARDING_S = 0.2  # MPICH's launcher drops output that it has not forwarded w
 _universe: Universe | None = None
 _group: MPI.Group | None = None  # of the communicator that founded it
 _thread: int | None = None  # that founded it
+_given_up: list[MPI.Intracomm] = []  # to be freed
 
 
 def comm_world() -> Any:
@@ -75,6 +76,7 @@ def join(comm: Any) -> tuple[Universe, Membership]:
         raise CommunicatorError(OUTSIDE)
     if not isinstance(comm, MPI.Intracomm):
         raise CommunicatorError(f"qmpi.Comm wraps an mpi4py intracommunicator, not {comm!r}")
+    _free()
     with nullcontext() if _universe else present(MPI.COMM_WORLD.rank, _world_ranks(comm)):
         own = comm.Dup()
     try:
@@ -100,10 +102,30 @@ def join(comm: Any) -> tuple[Universe, Membership]:
         own.Free()
 
 
+def dup(comm: Any) -> Any:
+    """`comm.Dup`. **Collective** over `comm`."""
+    _free()
+    return comm.Dup()
+
+
 def split(comm: Any, color: int | None, key: int) -> Any | None:
     """`comm.Split`; None for ranks that take no part. **Collective** over `comm`."""
+    _free()
     part = comm.Split(MPI.UNDEFINED if color is None else color, key)
     return None if part == MPI.COMM_NULL else part
+
+
+def give_up(comm: MPI.Intracomm) -> None:
+    """`comm` is not needed any more; waits for nobody. It is freed when this rank next makes a communicator."""
+    _given_up.append(comm)
+
+
+def _free() -> None:
+    """What has been given up, unless the program has freed it. MPI-4.1, 7.4.3: collective, but expected to be local."""
+    while _given_up:
+        comm = _given_up.pop()
+        if comm != MPI.COMM_NULL:
+            comm.Free()
 
 
 def _world_ranks(comm: MPI.Intracomm) -> list[int]:
