@@ -73,12 +73,17 @@ Qubit* as_qubit(nb::handle object) { return Py_TYPE(object.ptr()) == qubit_type 
 
 namespace {
 
+bool all_qubits(nb::handle tuple) {
+  const auto items = nb::borrow<nb::tuple>(tuple);
+  return std::all_of(items.begin(), items.end(), as_qubit);
+}
+
 // What a Register keeps its qubits in; null if the object is none.
 nb::object tuple_of(nb::handle object) {
   static PyObject* attribute = PyUnicode_InternFromString("_qubits");
   nb::object qubits = nb::steal(PyObject_GetAttr(object.ptr(), attribute));
   PyErr_Clear();
-  return qubits && PyTuple_Check(qubits.ptr()) ? qubits : nb::object();
+  return qubits && PyTuple_Check(qubits.ptr()) && all_qubits(qubits) ? qubits : nb::object();
 }
 
 bool collect_one(nb::handle operand, std::vector<Qubit*>& out) {
@@ -106,9 +111,9 @@ void collect(nb::handle operand, std::vector<Qubit*>& out) {
 
 nb::typed<nb::tuple, Qubit, nb::ellipsis> qubits_of(nb::handle operand) {
   using Qubits = nb::typed<nb::tuple, Qubit, nb::ellipsis>;
+  if (as_qubit(operand)) return nb::borrow<Qubits>(nb::make_tuple(operand));
   if (PyTuple_Check(operand.ptr())) {
-    const auto items = nb::borrow<nb::tuple>(operand);
-    if (std::all_of(items.begin(), items.end(), as_qubit)) return nb::borrow<Qubits>(items);
+    if (all_qubits(operand)) return nb::borrow<Qubits>(operand);
   } else if (const nb::object qubits = tuple_of(operand)) {
     return nb::borrow<Qubits>(qubits);
   }
@@ -324,15 +329,15 @@ void bind_handles(nb::module_& m) {
   m.def("describe_site", [](std::uint64_t site) {
     return describe({static_cast<std::uint32_t>(site >> 32), static_cast<std::uint32_t>(site)});
   }, "site"_a, "`file:line` of a call site.");
-  m.def("qubits_of", &qubits_of, "operand"_a,
+  m.def("qubits_of", &qubits_of, "operand"_a.none(),
         "The qubits of an operand: a Qubit, a Register, or a list or tuple of these. A TypeError for anything else.");
-  m.def("apply_one", &apply_one, "code"_a, "qubit"_a);
-  m.def("rotate_one", &rotate_one, "code"_a, "theta"_a, "qubit"_a);
-  m.def("apply_two", &apply_two, "code"_a, "a"_a, "b"_a);
+  m.def("apply_one", &apply_one, "code"_a, "qubit"_a.none());
+  m.def("rotate_one", &rotate_one, "code"_a, "theta"_a, "qubit"_a.none());
+  m.def("apply_two", &apply_two, "code"_a, "a"_a.none(), "b"_a.none());
   m.def("apply", &apply, "code"_a, "parameters"_a, "operands"_a);
-  m.def("apply_controlled", &apply_controlled, "code"_a, "parameters"_a, "controls"_a, "target"_a);
-  m.def("apply_unitary", &apply_unitary, "matrix"_a, "qubits"_a);
-  m.def("apply_pauli", &apply_pauli, "theta"_a, "paulis"_a, "qubits"_a);
+  m.def("apply_controlled", &apply_controlled, "code"_a, "parameters"_a, "controls"_a.none(), "target"_a.none());
+  m.def("apply_unitary", &apply_unitary, "matrix"_a, "qubits"_a.none());
+  m.def("apply_pauli", &apply_pauli, "theta"_a, "paulis"_a, "qubits"_a.none());
   m.def("measure", &measure, "qubit"_a);
   m.def("reset", &reset, "qubit"_a);
   m.def("probability", [](nb::handle object) {

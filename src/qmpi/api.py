@@ -5,7 +5,7 @@ The gate functions are in `qmpi.gates`. All of these are eager for the user: gat
 
 from __future__ import annotations
 
-from ._core import Qubit
+from ._core import Qubit, qubits_of
 from ._core import measure as _measure
 from ._core import probability as _probability
 from ._core import reset as _reset
@@ -38,10 +38,10 @@ def measure(q: Qubits) -> int | Bits:
     and k.
 
     Args:
-        q: a Qubit, or a Register, whose qubits are measured in order.
+        q: a Qubit, or a Register or a list, whose qubits are measured in order.
 
     Returns:
-        0 or 1 for a Qubit, `Bits` for a Register.
+        0 or 1 for a Qubit, `Bits` for anything else.
 
     Raises:
         FreedQubit, FrozenQubit: it cannot be used.
@@ -51,14 +51,14 @@ def measure(q: Qubits) -> int | Bits:
     """
     if type(q) is Qubit:
         return _measure(q)
-    return Bits(_measure(qubit) for qubit in (q if not isinstance(q, Qubit) else (q,)))
+    return Bits(map(_measure, qubits_of(q)))
 
 
 def reset(q: Qubits) -> None:
     """Measures and puts the qubit (each qubit of a register) into |0⟩.
 
     Args:
-        q: a Qubit or a Register.
+        q: a Qubit, a Register or a list.
 
     Raises:
         FreedQubit, FrozenQubit: it cannot be used.
@@ -66,7 +66,7 @@ def reset(q: Qubits) -> None:
 
     Cost: 0 EPR pairs, 0 bits; counts as a measurement.
     """
-    for qubit in (q,) if isinstance(q, Qubit) else q:
+    for qubit in (q,) if type(q) is Qubit else qubits_of(q):
         _reset(qubit)
 
 
@@ -99,7 +99,7 @@ def expectation(paulis: str, register: Qubits) -> float:
         InvalidArgument: another letter, another length, no qubit, or a qubit given twice.
         FreedQubit, FrozenQubit: a qubit cannot be used.
     """
-    qubits = (register,) if isinstance(register, Qubit) else tuple(register)
+    qubits = qubits_of(register)
     if not qubits or len(paulis) != len(qubits) or set(paulis) - set("IXYZ"):
         raise InvalidArgument(f"expectation needs one letter I, X, Y or Z per qubit, not {paulis!r} for {len(qubits)} qubit(s)")
     if len(set(qubits)) < len(qubits):

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import tracemalloc
+from contextlib import suppress
+
 import numpy as np
 import pytest
 from mpi4py import MPI
@@ -164,7 +167,82 @@ def test_what_is_no_intracommunicator_is_refused() -> None:
             qmpi.Comm(wrong)
 
 
-# --- looked at together -----------------------------------------------------------------------------------------------------------------
+# --- how they end -------------------------------------------------------------------------------------------------------------------------
+
+
+def test_communicators_that_are_closed_leave_room_for_as_many_more(comm: qmpi.Comm) -> None:
+    """MPICH has room for some 2,000 at once."""
+    makes = [comm.dup, lambda: comm.split(0), lambda: comm.dup()]
+    for k in range(2100):
+        made = makes[k % 3]()
+        assert made is not None
+        made.close()
+
+
+def test_many_open_communicators_can_be_closed_in_any_order(comm: qmpi.Comm) -> None:
+    for _ in range(5):
+        some = [comm.dup() for _ in range(500)]
+        for made in some[:: 1 if comm.rank % 2 else -1]:
+            made.close()
+
+
+def test_the_end_of_a_block_ends_the_communicator_even_by_an_exception(comm: qmpi.Comm) -> None:
+    for fails in (False, True) * 30:
+        made = []
+        with suppress(ZeroDivisionError), comm.dup() as d:
+            made.append(d)
+            assert not fails or 1 / 0
+        with pytest.raises(errors.Closed):
+            made[0].alloc()
+
+
+def test_a_classical_communicator_that_was_wrapped_outlives_the_wrapper(comm: qmpi.Comm) -> None:
+    theirs = comm.mpi.Dup()
+    for _ in range(3):
+        with qmpi.Comm(theirs):
+            pass
+        comm.dup().close()
+    assert theirs.allreduce(1) == comm.size
+    theirs.Free()
+
+
+def test_a_program_may_free_what_dup_made_after_close(comm: qmpi.Comm) -> None:
+    for _ in range(3):
+        made = comm.dup()
+        made.close()
+        made.close()
+        comm.mpi.Barrier()
+        made.mpi.Free()
+    comm.dup().close()
+
+
+# --- mpi4py's spellings -------------------------------------------------------------------------------------------------------------------
+
+SPELLINGS = {"Barrier": "barrier", "Split": "split", "Dup": "dup", "Free": "close"}  # and Get_rank, Get_size, Abort
+
+
+def test_mpi4py_s_spellings_are_ours() -> None:
+    assert {name: getattr(qmpi.Comm, name) for name in SPELLINGS} == {name: getattr(qmpi.Comm, ours) for name, ours in SPELLINGS.items()}
+    capital = {name for name in vars(qmpi.Comm) if name[0].isupper()}
+    assert capital == {*SPELLINGS, "Get_rank", "Get_size", "Abort"}
+    assert all(hasattr(MPI.Comm, name) or hasattr(MPI.Intracomm, name) for name in capital)
+
+
+def test_a_program_with_mpi4py_s_spellings_runs(comm: qmpi.Comm) -> None:
+    assert (comm.Get_rank(), comm.Get_size()) == (comm.rank, comm.size)
+    assert (qmpi.COMM_WORLD.Get_rank(), qmpi.COMM_WORLD.Get_size()) == (comm.rank, comm.size)
+    twin, part = comm.Dup(), comm.Split(comm.rank % 2, key=-comm.rank)
+    assert part is not None
+    twin.Barrier()
+    if comm.rank:
+        comm.Barrier()
+    else:
+        comm.barrier()
+    twin.Free()
+    part.Free()
+
+
+# --- looked at together -------------------------------------------------------------------------------------------------------------------
 
 
 def test_collective_measurement_gives_everybody_all_outcomes_in_rank_order(lab: Lab) -> None:
@@ -307,3 +385,38 @@ def test_barrier_flushes_the_buffer(comm: qmpi.Comm) -> None:
     assert comm._session.core.pending == 0
     qmpi.reset(q)
     comm.free(q)
+
+
+# --- too large to look at -----------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("window", "most"), [("statevector", 26), ("density_matrix", 13)])
+def test_a_window_shows_a_bounded_number_of_qubits(comm: qmpi.Comm, window: str, most: int) -> None:
+    q = comm.alloc(most + 1 if comm.rank == 0 else 1)
+    with pytest.raises(errors.StateTooLarge, match=f"{most + comm.size} qubits are too many.*{most} at most"):
+        getattr(comm, window)(q)
+    comm.free(q)
+    comm.barrier()  # and the communicator is as usable as before
+
+
+@pytest.mark.parametrize(("window", "qubits"), [("statevector", 20), ("density_matrix", 10)])
+def test_a_window_without_room_in_memory_is_refused_on_every_rank_before_anything_is_allocated(
+    comm: qmpi.Comm, window: str, qubits: int
+) -> None:
+    """In a world of its own, which has 16 MiB: an array of 2^20 numbers takes all of it on one rank."""
+
+    def looks() -> tuple[int, int]:
+        here = qmpi.COMM_WORLD
+        q = here.alloc(qubits + 1 if here.rank == here.size - 1 else 0)
+        tracemalloc.start()
+        with pytest.raises(errors.StateTooLarge, match=f"{qubits + 1} qubits need .* on each of {here.size} rank.*QMPI_MEMORY"):
+            getattr(here, window)(q)
+        peak = tracemalloc.get_traced_memory()[1]
+        here.barrier()
+        small = here.alloc(4 if here.rank == 0 else 0)
+        return getattr(here, window)(small).size, peak
+
+    if comm.rank == 0:
+        for size, peak in qmpi.run(looks, comm.size, memory="16M"):
+            assert size in (16, 256) and peak < 2**20
+    comm.mpi.Barrier()

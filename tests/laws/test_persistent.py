@@ -318,3 +318,44 @@ def test_a_persistent_collective_does_what_the_call_does_and_start_costs_no_pair
     qmpi.reset(q)
     comm.free(q + z)
     lab.give_up()
+
+
+# --- several at once ---------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.ranks(min_size=2)
+def test_persistent_requests_are_waited_for_with_others_and_those_that_are_not_started_passed_over(comm: qmpi.Comm) -> None:
+    right, left = (comm.rank + 1) % comm.size, (comm.rank - 1) % comm.size
+    q, r, idle_q = comm.alloc(1), comm.alloc(1), comm.alloc(1)
+    with comm.bcast_init(q) as cast, comm.bcast_init(idle_q) as idle:
+        assert qmpi.waitall([idle, idle]) == [None, None] and qmpi.testall([idle])
+        for call in (qmpi.waitany, qmpi.waitsome):
+            with pytest.raises(errors.InvalidArgument, match="started"):
+                call([idle, idle])
+        for call in (qmpi.waitall, qmpi.waitany, qmpi.waitsome, qmpi.testall):
+            cast.start()
+            message = comm.irecv(r, left)
+            comm.send(idle_q, right)
+            requests = [idle, cast, message]
+            if call is qmpi.waitall:
+                nothing, copy, came = qmpi.waitall(requests)
+                assert (nothing, copy, came) == (None, q, r)
+            elif call is qmpi.testall:
+                while not qmpi.testall(requests):
+                    pass
+            else:
+                done: dict[int, Any] = {}
+                while len(done) < 2:
+                    waiting = [k for k in range(3) if k not in done]
+                    found = (
+                        qmpi.waitsome([requests[k] for k in waiting])
+                        if call is qmpi.waitsome
+                        else [qmpi.waitany([requests[k] for k in waiting])]
+                    )
+                    done |= {waiting[index]: result for index, result in found}
+                assert done == {1: q, 2: r}
+            assert qmpi.waitall([cast]) == [None]  # complete, so that it is not started
+            comm.unrecv(r)
+            comm.unsend(idle_q)
+            comm.unbcast(q)
+    comm.free(q + r + idle_q)

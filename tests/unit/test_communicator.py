@@ -22,3 +22,9 @@ def test_rank_and_size_are_known_without_founding(monkeypatch):
 
 def test_importing_qmpi_imports_no_mpi():
     subprocess.run([sys.executable, "-c", "import qmpi, sys; assert 'mpi4py' not in sys.modules"], check=True, timeout=60)
+
+
+def test_mpi4py_s_spellings_of_rank_and_size_found_nothing_either(monkeypatch):
+    monkeypatch.setattr(communicator, "_found", lambda: 1 / 0)
+    world = qmpi.COMM_WORLD
+    assert (world.Get_rank(), world.Get_size()) == (world.mpi.rank, world.mpi.size)

@@ -220,6 +220,10 @@ def test_matrix_refuses(name: str, angles: tuple[float, ...], sizes: dict[str, i
         matrix(name, *angles, **sizes)
 
 
+def qubits(count: int) -> tuple[_core.Qubit, ...]:
+    return _core.Session(_core.Arena.create(1, 1, False, False, 1 << 20), 0).alloc(count)
+
+
 @pytest.mark.parametrize(
     ("u", "error"),
     [(np.eye(2), InvalidArgument), (np.eye(4)[:3], InvalidArgument), ([[1, 0], [0]], InvalidArgument),
@@ -229,16 +233,16 @@ def test_matrix_refuses(name: str, angles: tuple[float, ...], sizes: dict[str, i
 )  # fmt: skip
 def test_unitary_refuses(u: Any, error: type[Exception]) -> None:
     with pytest.raises(error, match="unitary"):
-        gates.unitary(u, ["qubit 0", "qubit 1"])
+        gates.unitary(u, qubits(2))
 
 
 @pytest.mark.parametrize("width", [0, 11])
 def test_unitary_refuses_no_qubit_and_too_many(width: int) -> None:
     with pytest.raises(InvalidArgument, match=f"{width} qubits"):
-        gates.unitary(np.eye(1 << width), ["qubit"] * width)
+        gates.unitary(np.eye(1 << width), qubits(width))
 
 
 @pytest.mark.parametrize("paulis", ["", "X", "XZY", "Xz", "A-", ["X", "Y"]])
 def test_pauli_rotation_refuses(paulis: Any) -> None:
     with pytest.raises(InvalidArgument, match="pauli_rotation"):
-        gates.pauli_rotation(0.1, paulis, ["qubit 0", "qubit 1"])
+        gates.pauli_rotation(0.1, paulis, qubits(2))

@@ -15,5 +15,4 @@ def comm() -> Iterator[qmpi.Comm]:
     comm = qmpi.COMM_WORLD.dup()
     yield comm
     comm.close()
-    comm.mpi.Barrier()
-    comm.mpi.Free()
+    qmpi.COMM_WORLD.mpi.Barrier()

@@ -35,8 +35,7 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
             own["comm"] = comm
         pyfuncitem.obj(**{name: own[name] for name in shared})
         comm.close()
-        comm.mpi.Barrier()
-        comm.mpi.Free()
+        qmpi.COMM_WORLD.mpi.Barrier()
 
     qmpi.run(on_rank, world.ranks)
     return True

@@ -7,7 +7,7 @@ wait, both inverses and the persistent request. Of all ranks' plans the core get
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any, Concatenate, ParamSpec, TypeVar
@@ -16,6 +16,8 @@ from zlib import crc32
 from .._core import Failure, Part, Qubit, Ticket, Verb, call_site, describe_site
 from ..errors import MismatchedCollective, PeerFailed, QMPIError, RankOutOfRange, StateTooLarge, UnmatchedInverse
 from ..runtime.obligations import Operation, Side
+from ..whole import whole
+from ..world.wildcards import IN_PLACE, means
 from .naming import named
 from .persistent import Persistent
 from .register import Register, qubits_of
@@ -27,7 +29,7 @@ Arguments = ParamSpec("Arguments")
 Owner = TypeVar("Owner", bound="Collective")
 Value = TypeVar("Value")
 
-Given = Callable[[], dict[str, Any]]
+Given = dict[str, Any]
 
 _FIRST_TAG = 16  # below: the library's own classical messages
 
@@ -56,7 +58,7 @@ class Collective(Transfer):
     _taken: tuple[Qubit, ...] = ()  # for the result of the call that is being put together
 
     def _post(self, call: str, name: str, plan: Plan, given: Given) -> Request[Register]:
-        """Posts this rank's steps; given(): what the call was given."""
+        """Posts this rank's steps; given: what the call was given."""
         number = self._collectives + 1
         operation = self._collective_id(number)
         site = call_site()
@@ -128,7 +130,7 @@ class Collective(Transfer):
             tuple(dict.fromkeys(plan.sources + result)),
             site,
             name,
-            _Undo(plan.inverse(), spares, result, given()),
+            _Undo(plan.inverse(), spares, result, given),
             frozenset(plan.sources) if obliges else frozenset(),
             result if plan.allocated or plan.result is None else (),
         )
@@ -236,9 +238,10 @@ class Collective(Transfer):
     # --- checks ------------------------------------------------------------------------------------------------------------------
 
     def _member(self, rank: int, what: str) -> int:
-        if not isinstance(rank, int) or not 0 <= rank < self.size:
+        number = whole(rank)
+        if not 0 <= number < self.size:
             raise RankOutOfRange(f"{what} {rank!r} is not one of 0 … {self.size - 1}")
-        return rank
+        return number
 
     def _take(self, count: int) -> tuple[Qubit, ...]:
         """Qubits for a result whose buffer was not given."""
@@ -270,16 +273,26 @@ def _agrees(operation: Operation, parameter: str, given: dict[str, Any]) -> bool
 
 
 def _is_buffer(parameter: str) -> bool:
-    return parameter in ("q", "sendq", "recvq", "sendqs", "recvqs")
+    return parameter in ("q", "sendq", "recvq") or _is_row(parameter)
 
 
-def _plain(value: Any) -> Any:
-    """An argument in a form that can be compared: registers and lists of them as tuples."""
-    if isinstance(value, Register | Qubit):
+def _is_row(parameter: str) -> bool:
+    return parameter in ("sendqs", "recvqs")
+
+
+def _plain(parameter: str, value: Any) -> Any:
+    """An argument in a form that can be compared and does not change: operands and rows of them or of numbers as tuples."""
+    if means(value, IN_PLACE):
+        return IN_PLACE
+    if value is None or isinstance(value, str):
+        return value
+    if _is_row(parameter):
+        return tuple(map(qubits_of, value))
+    if _is_buffer(parameter):
         return qubits_of(value)
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        return tuple(_plain(part) for part in value)
-    return value
+    if isinstance(value, Iterable):
+        return tuple(map(whole, value))
+    return value if whole(value) < 0 else whole(value)
 
 
 # --- one plan, five calls ----------------------------------------------------------------------------------------------------------------
@@ -299,14 +312,14 @@ def calls(
     signature = inspect.signature(plan)
     parameters = [parameter for parameter in signature.parameters if parameter != "self"]
 
-    def given(self: Owner, args: Any, kwargs: Any) -> dict[str, Any]:
+    def given(self: Owner, args: Any, kwargs: Any) -> Given:
         bound = signature.bind(self, *args, **kwargs).arguments
-        return {parameter: _plain(bound[parameter]) for parameter in parameters if parameter in bound}
+        return {parameter: _plain(parameter, bound[parameter]) for parameter in parameters if parameter in bound}
 
     def post(self: Owner, call: str, args: Any, kwargs: Any) -> Request[Register]:
         self._refuse_if_closed()
         with self._or_give_back():
-            return self._post(call, name, plan(self, *args, **kwargs), lambda: given(self, args, kwargs))
+            return self._post(call, name, plan(self, *args, **kwargs), given(self, args, kwargs))
 
     def undo(self: Owner, call: str, args: Any, kwargs: Any) -> Request[None]:
         return self._post_inverse(call, self._matching(name, given(self, args, kwargs), parameters))
@@ -328,14 +341,14 @@ def calls(
         site = call_site()
 
         def enter(operation: int, writer: Writer) -> Register:
-            return self._enter(operation, name, written, writer.spares, (), lambda: given(self, args, kwargs), site)
+            return self._enter(operation, name, written, writer.spares, (), arguments, site)
 
         def channel() -> tuple[object, ...]:
             self._collectives += 1
             return name, self._context, self._collectives
 
         with self._or_give_back():
-            written = plan(self, *args, **kwargs)
+            written, arguments = plan(self, *args, **kwargs), given(self, args, kwargs)
             if written.allocated:  # what was taken stays with the request
                 written.allocated, written.taken = False, written.result or ()
             return Persistent(self, name + "_init", name, channel, written, enter)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from .._core import Qubit, Verb
 from ..errors import InvalidArgument
 from ..gates import h
+from ..whole import whole
 from ..world.wildcards import IN_PLACE, Wildcard, means
 from .collective import Collective, calls
-from .register import Register, qubits_of
+from .register import Operand, Register, qubits_of
 from .request import Joined, Request
 from .steps import (
     AddBits,
@@ -30,7 +31,7 @@ from .steps import (
     spares,
 )
 
-Buffer = Register | Qubit | Wildcard
+Buffer = Operand | Wildcard
 Qubits = tuple[Qubit, ...]
 
 
@@ -47,7 +48,7 @@ class Collectives(Collective):
 
     # --- broadcast ---------------------------------------------------------------------------------------------------------------
 
-    def _bcast(self, q: Register | Qubit | None = None, root: int = 0, algorithm: str = "auto") -> Plan:
+    def _bcast(self, q: Operand | None = None, root: int = 0, algorithm: str = "auto") -> Plan:
         """Gives every rank an entangled copy of the root's qubits: a|0⟩+b|1⟩ becomes a|0…0⟩+b|1…1⟩.
 
         By a binomial tree (⌈log₂ N⌉ pairs one after the other), or over a cat state in two rounds of pairs, whatever N: arXiv:2105.01109,
@@ -73,7 +74,8 @@ class Collectives(Collective):
         """
         if algorithm not in ("auto", "tree", "cat"):
             raise InvalidArgument(f"bcast knows the algorithms tree, cat and auto, not {algorithm!r}")
-        position = (self.rank - self._member(root, "root")) % self.size
+        root = self._member(root, "root")
+        position = (self.rank - root) % self.size
         qubits = None if q is None else self._operand(q)
         if qubits is None and (position == 0 or algorithm == "cat"):
             raise InvalidArgument(
@@ -144,11 +146,11 @@ class Collectives(Collective):
         if parent is not None:
             steps += [Fence(), SendBits(0, 0, parent), ReceiveBits(0, 0, parent)]
         steps += [Fence(), *(SendBits(0, 0, child) for child in children)]
-        return Joined([self._post("ibarrier", "ibarrier", Plan(steps=steps, final=True), dict)], lambda: None)
+        return Joined([self._post("ibarrier", "ibarrier", Plan(steps=steps, final=True), {})], lambda: None)
 
     # --- cat states --------------------------------------------------------------------------------------------------------------
 
-    def _cat(self, q: Register | Qubit) -> Plan:
+    def _cat(self, q: Operand) -> Plan:
         """A cat state (|0…0⟩+|1…1⟩)/√2 over the ranks, one for each qubit of the register, in two rounds of EPR pairs.
 
         It obliges to nothing.
@@ -179,7 +181,7 @@ class Collectives(Collective):
 
     # --- gather ------------------------------------------------------------------------------------------------------------------
 
-    def _gather(self, sendq: Buffer, recvq: Register | Qubit | None = None, root: int = 0) -> Plan:
+    def _gather(self, sendq: Buffer, recvq: Operand | None = None, root: int = 0) -> Plan:
         """Gives the root an entangled copy of every rank's qubits, in rank order.
 
         Args:
@@ -206,7 +208,7 @@ class Collectives(Collective):
     def _gatherv(
         self,
         sendq: Buffer,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         recvcounts: Sequence[int] | None = None,
         displs: Sequence[int] | None = None,
         root: int = 0,
@@ -236,7 +238,7 @@ class Collectives(Collective):
 
     gatherv, igatherv, ungatherv, iungatherv, gatherv_init = calls(_gatherv)
 
-    def _gather_move(self, sendq: Buffer, recvq: Register | Qubit | None = None, root: int = 0) -> Plan:
+    def _gather_move(self, sendq: Buffer, recvq: Operand | None = None, root: int = 0) -> Plan:
         """As `gather`, but the states move: the senders keep qubits in |0⟩. It obliges to nothing.
 
         Args:
@@ -264,7 +266,7 @@ class Collectives(Collective):
     def _gatherv_move(
         self,
         sendq: Buffer,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         recvcounts: Sequence[int] | None = None,
         displs: Sequence[int] | None = None,
         root: int = 0,
@@ -297,7 +299,7 @@ class Collectives(Collective):
 
     # --- scatter -----------------------------------------------------------------------------------------------------------------
 
-    def _scatter(self, sendq: Register | Qubit | None = None, recvq: Buffer | None = None, root: int = 0) -> Plan:
+    def _scatter(self, sendq: Operand | None = None, recvq: Buffer | None = None, root: int = 0) -> Plan:
         """Gives each rank an entangled copy of its part of the root's qubits.
 
         Args:
@@ -323,7 +325,7 @@ class Collectives(Collective):
 
     def _scatterv(
         self,
-        sendq: Register | Qubit | None = None,
+        sendq: Operand | None = None,
         sendcounts: Sequence[int] | None = None,
         displs: Sequence[int] | None = None,
         recvq: Buffer | None = None,
@@ -354,7 +356,7 @@ class Collectives(Collective):
 
     scatterv, iscatterv, unscatterv, iunscatterv, scatterv_init = calls(_scatterv)
 
-    def _scatter_move(self, sendq: Register | Qubit | None = None, recvq: Buffer | None = None, root: int = 0) -> Plan:
+    def _scatter_move(self, sendq: Operand | None = None, recvq: Buffer | None = None, root: int = 0) -> Plan:
         """As `scatter`, but the states move: the root keeps qubits in |0⟩. It obliges to nothing.
 
         Args:
@@ -381,7 +383,7 @@ class Collectives(Collective):
 
     def _scatterv_move(
         self,
-        sendq: Register | Qubit | None = None,
+        sendq: Operand | None = None,
         sendcounts: Sequence[int] | None = None,
         displs: Sequence[int] | None = None,
         recvq: Buffer | None = None,
@@ -415,7 +417,7 @@ class Collectives(Collective):
 
     # --- all to all --------------------------------------------------------------------------------------------------------------
 
-    def _allgather(self, sendq: Buffer, recvq: Register | Qubit | None = None) -> Plan:
+    def _allgather(self, sendq: Buffer, recvq: Operand | None = None) -> Plan:
         """Gives every rank an entangled copy of every rank's qubits, in rank order.
 
         Args:
@@ -441,7 +443,7 @@ class Collectives(Collective):
     def _allgatherv(
         self,
         sendq: Buffer,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         recvcounts: Sequence[int] | None = None,
         displs: Sequence[int] | None = None,
     ) -> Plan:
@@ -469,7 +471,7 @@ class Collectives(Collective):
 
     allgatherv, iallgatherv, unallgatherv, iunallgatherv, allgatherv_init = calls(_allgatherv)
 
-    def _alltoall(self, sendq: Buffer, recvq: Register | Qubit | None = None) -> Plan:
+    def _alltoall(self, sendq: Buffer, recvq: Operand | None = None) -> Plan:
         """Gives every rank an entangled copy of its part of every rank's qubits.
 
         Args:
@@ -499,7 +501,7 @@ class Collectives(Collective):
         sendq: Buffer,
         sendcounts: Sequence[int] | None = None,
         sdispls: Sequence[int] | None = None,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         recvcounts: Sequence[int] | None = None,
         rdispls: Sequence[int] | None = None,
     ) -> Plan:
@@ -532,7 +534,7 @@ class Collectives(Collective):
 
     alltoallv, ialltoallv, unalltoallv, iunalltoallv, alltoallv_init = calls(_alltoallv)
 
-    def _alltoallw(self, sendqs: Sequence[Register | Qubit] | Wildcard, recvqs: Sequence[Register | Qubit]) -> Plan:
+    def _alltoallw(self, sendqs: Sequence[Operand] | Wildcard, recvqs: Sequence[Operand]) -> Plan:
         """As `alltoall`, with a register for each rank.
 
         Args:
@@ -563,7 +565,7 @@ class Collectives(Collective):
 
     alltoallw, ialltoallw, unalltoallw, iunalltoallw, alltoallw_init = calls(_alltoallw)
 
-    def _alltoall_move(self, sendq: Register | Qubit, recvq: Register | Qubit | None = None) -> Plan:
+    def _alltoall_move(self, sendq: Operand, recvq: Operand | None = None) -> Plan:
         """As `alltoall`, but the states move: the senders keep qubits in |0⟩. It obliges to nothing.
 
         Args:
@@ -589,10 +591,10 @@ class Collectives(Collective):
 
     def _alltoallv_move(
         self,
-        sendq: Register | Qubit,
+        sendq: Operand,
         sendcounts: Sequence[int] | None = None,
         sdispls: Sequence[int] | None = None,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         recvcounts: Sequence[int] | None = None,
         rdispls: Sequence[int] | None = None,
     ) -> Plan:
@@ -624,7 +626,7 @@ class Collectives(Collective):
 
     alltoallv_move, ialltoallv_move, unalltoallv_move, iunalltoallv_move, alltoallv_move_init = calls(_alltoallv_move)
 
-    def _alltoallw_move(self, sendqs: Sequence[Register | Qubit], recvqs: Sequence[Register | Qubit]) -> Plan:
+    def _alltoallw_move(self, sendqs: Sequence[Operand], recvqs: Sequence[Operand]) -> Plan:
         """As `alltoallw`, but the states move. It obliges to nothing.
 
         Args:
@@ -655,12 +657,12 @@ class Collectives(Collective):
         self,
         verb: Verb,
         sendq: Buffer,
-        recvq: Register | Qubit | None,
+        recvq: Operand | None,
         counts: Sequence[int] | None,
         displs: Sequence[int] | None,
         root: int,
     ) -> Plan:
-        self._member(root, "root")
+        root = self._member(root, "root")
         in_place = means(sendq, IN_PLACE)
         if self.rank != root:
             if in_place:
@@ -669,9 +671,7 @@ class Collectives(Collective):
         mine = None if in_place else self._operand(sendq)  # type: ignore[arg-type]
         return self._collecting(verb, {self.rank: mine}, recvq, counts, displs)
 
-    def _allgathering(
-        self, sendq: Buffer, recvq: Register | Qubit | None, counts: Sequence[int] | None, displs: Sequence[int] | None
-    ) -> Plan:
+    def _allgathering(self, sendq: Buffer, recvq: Operand | None, counts: Sequence[int] | None, displs: Sequence[int] | None) -> Plan:
         if means(sendq, IN_PLACE):
             if recvq is None:
                 raise InvalidArgument("with IN_PLACE, recvq has to be given")
@@ -686,7 +686,7 @@ class Collectives(Collective):
         self,
         verb: Verb,
         sends: dict[int, Qubits | None],
-        recvq: Register | Qubit | None,
+        recvq: Operand | None,
         counts: Sequence[int] | None,
         displs: Sequence[int] | None,
     ) -> Plan:
@@ -695,7 +695,7 @@ class Collectives(Collective):
         if recvq is None:
             if mine is None:
                 raise InvalidArgument("with IN_PLACE, recvq has to be given")
-            length = len(mine) * self.size if counts is None else self._extent(counts, displs)
+            length = len(mine) * self.size if counts is None else _extent(self._spans(counts, displs))
             taken = self._take(length)
         buffer = taken if recvq is None else self._operand(recvq)
         chunks = self._chunks(buffer, counts, displs, "recvq")
@@ -707,13 +707,13 @@ class Collectives(Collective):
     def _scattering(
         self,
         verb: Verb,
-        sendq: Register | Qubit | None,
+        sendq: Operand | None,
         counts: Sequence[int] | None,
         displs: Sequence[int] | None,
         recvq: Buffer | None,
         root: int,
     ) -> Plan:
-        self._member(root, "root")
+        root = self._member(root, "root")
         in_place = means(recvq, IN_PLACE) if recvq is not None else False
         if self.rank != root:
             if in_place:
@@ -742,7 +742,7 @@ class Collectives(Collective):
         sendq: Buffer,
         sendcounts: Sequence[int] | None,
         sdispls: Sequence[int] | None,
-        recvq: Register | Qubit | None,
+        recvq: Operand | None,
         recvcounts: Sequence[int] | None,
         rdispls: Sequence[int] | None,
     ) -> Plan:
@@ -757,7 +757,7 @@ class Collectives(Collective):
             raise InvalidArgument("sendcounts and recvcounts go together")
         chunks = self._chunks(ours, sendcounts, sdispls, "sendq")
         if recvq is None:
-            taken = self._take(len(ours) if recvcounts is None else self._extent(recvcounts, rdispls))
+            taken = self._take(len(ours) if recvcounts is None else _extent(self._spans(recvcounts, rdispls)))
         buffer = taken if recvq is None else self._operand(recvq)
         plan = self._routing(verb, dict(enumerate(chunks)), dict(enumerate(self._chunks(buffer, recvcounts, rdispls, "recvq"))))
         plan.result, plan.allocated = buffer, recvq is None
@@ -815,26 +815,34 @@ class Collectives(Collective):
                 raise InvalidArgument(f"{name} has {len(buffer)} qubit(s), which are not equal parts for {self.size} rank(s)")
             each = len(buffer) // self.size
             return [buffer[rank * each : (rank + 1) * each] for rank in range(self.size)]
-        if self._extent(counts, displs) > len(buffer):
-            raise InvalidArgument(f"{name} has {len(buffer)} qubit(s), but counts and displacements reach {self._extent(counts, displs)}")
-        return [buffer[begin : begin + count] for begin, count in zip(self._begins(counts, displs), counts, strict=True)]
+        spans = self._spans(counts, displs)
+        if _extent(spans) > len(buffer):
+            raise InvalidArgument(f"{name} has {len(buffer)} qubit(s), but counts and displacements reach {_extent(spans)}")
+        return [buffer[begin : begin + count] for begin, count in spans]
 
-    def _extent(self, counts: Sequence[int], displs: Sequence[int] | None) -> int:
-        return max((begin + count for begin, count in zip(self._begins(counts, displs), counts, strict=True) if count), default=0)
+    def _spans(self, counts: Sequence[int], displs: Sequence[int] | None) -> list[tuple[int, int]]:
+        """Where each rank's part begins, and how long it is."""
+        sizes = self._numbers(counts)
+        begins = [sum(sizes[:rank]) for rank in range(self.size)] if displs is None else self._numbers(displs)
+        return list(zip(begins, sizes, strict=True))
 
-    def _begins(self, counts: Sequence[int], displs: Sequence[int] | None) -> list[int]:
-        begins = [sum(counts[:rank]) for rank in range(len(counts))] if displs is None else list(displs)
-        for numbers in (counts, begins):
-            if len(numbers) != self.size or any(not isinstance(number, int) or number < 0 for number in numbers):
-                raise InvalidArgument(f"counts and displacements are {self.size} numbers, one per rank, none negative, not {numbers!r}")
-        return begins
+    def _numbers(self, values: Sequence[int]) -> list[int]:
+        numbers = list(map(whole, values)) if isinstance(values, Iterable) else []
+        if len(numbers) != self.size or min(numbers) < 0:
+            raise InvalidArgument(f"counts and displacements are {self.size} numbers, one per rank, none negative, not {values!r}")
+        return numbers
 
     def _needed(self, counts: Sequence[int] | None, name: str, root: int) -> Sequence[int] | None:
         if counts is None and self.rank == root:
             raise InvalidArgument(f"{name} has to be given")
         return counts
 
-    def _registers(self, registers: Sequence[Register | Qubit], name: str) -> dict[int, Qubits]:
-        if isinstance(registers, Register | Qubit) or len(registers) != self.size:
+    def _registers(self, registers: Sequence[Operand], name: str) -> dict[int, Qubits]:
+        if isinstance(registers, Register | Qubit) or not isinstance(registers, Sequence) or len(registers) != self.size:
             raise InvalidArgument(f"{name} needs one register for each of the {self.size} ranks")
         return {rank: qubits_of(register) for rank, register in enumerate(registers)}
+
+
+def _extent(spans: Sequence[tuple[int, int]]) -> int:
+    """Where the last part ends."""
+    return max((begin + count for begin, count in spans if count), default=0)

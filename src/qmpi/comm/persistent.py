@@ -58,8 +58,8 @@ class Link:
 def over_pairs(steps: Sequence[Step], rank: int) -> tuple[list[Step], list[Link]]:
     """The same steps, carried over pairs that are there already; and these.
 
-    What arrives is put in its place when a later step needs it, so that nobody waits before it has sent. That an exact message has no qubits
-    both sides know once its pairs, which are none, have been shared.
+    What arrives is put in its place when a later step needs it, so that nobody waits before it has sent. An exact message of no qubits is
+    left out: both sides know of it once its pairs, which are none, have been shared.
     """
     carried: list[Step] = []
     links: list[Link] = []
@@ -140,7 +140,7 @@ class Persistent(Generic[Result]):
         self._enter = enter
         self._site = call_site()
         self._starts = 0
-        self._active: Request[Result] | None = None
+        self._started: Request[Result] | None = None
         self._steps, self._links = over_pairs(plan.steps, comm.rank)
         self._halves: dict[Spare, Qubit] = {}
         self._has_room, self._room = self._reserve()
@@ -215,7 +215,7 @@ class Persistent(Generic[Result]):
         """
         if not self._open:
             raise InvalidArgument("the persistent request has been freed")
-        if self._active is not None and not self._active.complete:
+        if self._active is not None:
             raise InvalidArgument("the persistent request has been started: wait for it before it is started again")
         self._meet_partners()
         if self._failed:  # nobody knows in which state its pairs are
@@ -237,8 +237,8 @@ class Persistent(Generic[Result]):
             comm._check_ticket(ticket, self._name)
             return self._enter(operation, writer)
 
-        self._active = Request(comm._session, ticket, complete, f"{self._name}: start", site, comm._name, cancellable=False)
-        return self._active
+        self._started = Request(comm._session, ticket, complete, f"{self._name}: start", site, comm._name, cancellable=False)
+        return self._started
 
     def _book(self, ticket: Ticket, site: int, makes_pairs: bool) -> None:
         """Pairs belong to the request that shares them, bits to the start that needs them; so do pairs that found no room before."""
@@ -248,6 +248,10 @@ class Persistent(Generic[Result]):
             book.charge(self._call, self._site, name, (pairs, halves, 0, 0, 0))
             pairs = halves = 0
         book.charge("start", site, name, (pairs, halves, sent, received, measured))
+
+    @property
+    def _active(self) -> Request[Result] | None:
+        return None if self._started is None or self._started.complete else self._started
 
     def wait(self) -> Result:
         """Waits for what was started.
@@ -259,9 +263,9 @@ class Persistent(Generic[Result]):
             InvalidArgument: it has not been started.
             QMPIError: whatever the operation raises.
         """
-        if self._active is None:
+        if self._started is None:
             raise InvalidArgument("the persistent request has not been started")
-        return self._active.wait()
+        return self._started.wait()
 
     def test(self) -> bool:
         """True if what was started is complete, or nothing was.
@@ -269,7 +273,7 @@ class Persistent(Generic[Result]):
         Raises:
             QMPIError: whatever the operation raises.
         """
-        return self._active is None or self._active.test()
+        return self._started is None or self._started.test()
 
     def free(self) -> None:
         """Gives its pairs and their room back. What it has copied stays, and can be undone.
@@ -279,7 +283,7 @@ class Persistent(Generic[Result]):
         """
         if not self._open:
             return
-        if self._active is not None and not self._active.complete:
+        if self._active is not None:
             raise InvalidArgument("the persistent request has been started: wait for it before it is freed")
         self._open = False
         if self._shared is None and self._failed:  # it has given everything back

@@ -6,17 +6,17 @@ from collections import Counter
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-from .._core import Mode, Qubit, Verb, call_site
+from .._core import Mode, Verb, call_site
 from ..errors import InvalidArgument
 from ..runtime.obligations import Operation, Side
-from ..world.wildcards import ANY_SOURCE, ANY_TAG, Wildcard
+from ..world.wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, Wildcard
 from .collective import Collective
 from .naming import named
 from .persistent import Persistent
-from .register import Register
+from .register import Operand, Register
 from .request import Joined, Request, Status
 from .steps import Plan, Receive, Send, Writer
-from .transfer import Message, Sent
+from .transfer import Message, Sent, is_tag
 
 Arguments = ParamSpec("Arguments")
 Value = TypeVar("Value")
@@ -40,7 +40,7 @@ class PointToPoint(Collective):
 
     # --- EPR pairs ---------------------------------------------------------------------------------------------------------------
 
-    def prepare_epr(self, q: Register | Qubit, peer: int | Wildcard, tag: int = 0) -> None:
+    def prepare_epr(self, q: Operand, peer: int | Wildcard, tag: int = 0) -> None:
         """Shares an EPR pair (|00⟩+|11⟩)/√2 per qubit with another rank.
 
         Synchronous: returns once both have called. Matched by (communicator, the two ranks, tag) in order, never by a receive.
@@ -60,13 +60,13 @@ class PointToPoint(Collective):
         """
         self._prepare_epr("prepare_epr", q, peer, tag).block()
 
-    def iprepare_epr(self, q: Register | Qubit, peer: int | Wildcard, tag: int = 0) -> Request[None]:
+    def iprepare_epr(self, q: Operand, peer: int | Wildcard, tag: int = 0) -> Request[None]:
         """`prepare_epr` that does not wait; `q` is frozen until the request is finished."""
         return self._prepare_epr("iprepare_epr", q, peer, tag)
 
     # --- copies ------------------------------------------------------------------------------------------------------------------
 
-    def send(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Sent:
+    def send(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Sent:
         """Sends an entangled copy (fan-out): a|0⟩+b|1⟩ becomes a|00⟩+b|11⟩ over both ranks.
 
         Returns when the qubits may be used again, possibly before the receive is posted; at most S (QMPI_EPR_BUFFER, 64) unreceived
@@ -90,13 +90,13 @@ class PointToPoint(Collective):
         """
         return self._send("send", Verb.copy, q, dest, tag).block()
 
-    def isend(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
+    def isend(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send` that does not wait; `q` is frozen until the request is finished."""
         return self._send("isend", Verb.copy, q, dest, tag)
 
     def recv(
         self,
-        q: Register | Qubit | None = None,
+        q: Operand | None = None,
         source: int | Wildcard = ANY_SOURCE,
         tag: int | Wildcard = ANY_TAG,
         status: Status | None = None,
@@ -125,7 +125,7 @@ class PointToPoint(Collective):
 
     def irecv(
         self,
-        q: Register | Qubit | None = None,
+        q: Operand | None = None,
         source: int | Wildcard = ANY_SOURCE,
         tag: int | Wildcard = ANY_TAG,
         status: Status | None = None,
@@ -133,7 +133,7 @@ class PointToPoint(Collective):
         """`recv` that does not wait; `q` is frozen until the request is finished."""
         return self._recv("irecv", Verb.copy, q, source, tag, status)
 
-    def unsend(self, q: Register | Qubit, dest: int | Wildcard | None = None, tag: int | None = None) -> None:
+    def unsend(self, q: Operand, dest: int | Wildcard | None = None, tag: int | None = None) -> None:
         """Undoes `send`: waits for the bits of the holder's `unrecv` and applies Z where they are 1.
 
         Args:
@@ -151,11 +151,11 @@ class PointToPoint(Collective):
         """
         self._unsend("unsend", q, dest, tag).block()
 
-    def iunsend(self, q: Register | Qubit, dest: int | Wildcard | None = None, tag: int | None = None) -> Request[None]:
+    def iunsend(self, q: Operand, dest: int | Wildcard | None = None, tag: int | None = None) -> Request[None]:
         """`unsend` that does not wait; `q` is frozen until the request is finished."""
         return self._unsend("iunsend", q, dest, tag)
 
-    def unrecv(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> None:
+    def unrecv(self, q: Operand, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> None:
         """Undoes `recv`: applies H, measures, sends the bits; the qubits stay here in |0⟩. Never waits for the peer.
 
         Args:
@@ -173,13 +173,13 @@ class PointToPoint(Collective):
         """
         self._unrecv("unrecv", q, source, tag).block()
 
-    def iunrecv(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> Request[None]:
+    def iunrecv(self, q: Operand, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> Request[None]:
         """`unrecv`, which never waits anyway, as a request."""
         return self._unrecv("iunrecv", q, source, tag)
 
     # --- moves -------------------------------------------------------------------------------------------------------------------
 
-    def send_move(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Sent:
+    def send_move(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Sent:
         """Moves a state to another rank (teleportation); the qubits stay here, in |0⟩. Returns like `send`.
 
         Args:
@@ -201,13 +201,13 @@ class PointToPoint(Collective):
         """
         return self._send("send_move", Verb.move, q, dest, tag).block()
 
-    def isend_move(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
+    def isend_move(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send_move` that does not wait; `q` is frozen until the request is finished."""
         return self._send("isend_move", Verb.move, q, dest, tag)
 
     def recv_move(
         self,
-        q: Register | Qubit | None = None,
+        q: Operand | None = None,
         source: int | Wildcard = ANY_SOURCE,
         tag: int | Wildcard = ANY_TAG,
         status: Status | None = None,
@@ -236,7 +236,7 @@ class PointToPoint(Collective):
 
     def irecv_move(
         self,
-        q: Register | Qubit | None = None,
+        q: Operand | None = None,
         source: int | Wildcard = ANY_SOURCE,
         tag: int | Wildcard = ANY_TAG,
         status: Status | None = None,
@@ -244,7 +244,7 @@ class PointToPoint(Collective):
         """`recv_move` that does not wait; `q` is frozen until the request is finished."""
         return self._recv("irecv_move", Verb.move, q, source, tag, status)
 
-    def unsend_move(self, q: Register | Qubit, dest: int | Wildcard | None = None, tag: int | None = None) -> None:
+    def unsend_move(self, q: Operand, dest: int | Wildcard | None = None, tag: int | None = None) -> None:
         """Undoes `send_move`: receives the state back into the same qubits, which must be in |0⟩.
 
         The 256 most recent moves of a rank can be undone.
@@ -264,11 +264,11 @@ class PointToPoint(Collective):
         """
         self._unsend_move("unsend_move", q, dest, tag).block()
 
-    def iunsend_move(self, q: Register | Qubit, dest: int | Wildcard | None = None, tag: int | None = None) -> Request[None]:
+    def iunsend_move(self, q: Operand, dest: int | Wildcard | None = None, tag: int | None = None) -> Request[None]:
         """`unsend_move` that does not wait; `q` is frozen until the request is finished."""
         return self._unsend_move("iunsend_move", q, dest, tag)
 
-    def unrecv_move(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> None:
+    def unrecv_move(self, q: Operand, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> None:
         """Undoes `recv_move`: moves the state back; the qubits stay here in |0⟩.
 
         Args:
@@ -286,57 +286,57 @@ class PointToPoint(Collective):
         """
         self._unrecv_move("unrecv_move", q, source, tag).block()
 
-    def iunrecv_move(self, q: Register | Qubit, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> Request[None]:
+    def iunrecv_move(self, q: Operand, source: int | Wildcard | None = None, tag: int | Wildcard | None = None) -> Request[None]:
         """`unrecv_move` that does not wait; `q` is frozen until the request is finished."""
         return self._unrecv_move("iunrecv_move", q, source, tag)
 
     # --- send modes --------------------------------------------------------------------------------------------------------------
 
-    def bsend(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Sent:
+    def bsend(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Sent:
         """`send` that never waits: where the receiver's buffer has no room it raises BufferFull."""
         return self._send("bsend", Verb.copy, q, dest, tag, Mode.buffered).block()
 
-    def ssend(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Sent:
+    def ssend(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Sent:
         """`send` that returns once its receive has been posted."""
         return self._send("ssend", Verb.copy, q, dest, tag, Mode.synchronous).block()
 
-    def rsend(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Sent:
+    def rsend(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Sent:
         """`send` to a receive that has been posted; raises NotReady if there is none."""
         return self._send("rsend", Verb.copy, q, dest, tag, Mode.ready).block()
 
-    def ibsend(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
+    def ibsend(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send`, buffered, as a request; raises BufferFull at once."""
         return self._send("ibsend", Verb.copy, q, dest, tag, Mode.buffered)
 
-    def issend(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
+    def issend(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send`, synchronous, that does not wait: the request is complete once the receive has been posted."""
         return self._send("issend", Verb.copy, q, dest, tag, Mode.synchronous)
 
-    def irsend(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
+    def irsend(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send`, ready, as a request; raises NotReady at once."""
         return self._send("irsend", Verb.copy, q, dest, tag, Mode.ready)
 
-    def bsend_move(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Sent:
+    def bsend_move(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Sent:
         """`send_move` that never waits: where the receiver's buffer has no room it raises BufferFull."""
         return self._send("bsend_move", Verb.move, q, dest, tag, Mode.buffered).block()
 
-    def ssend_move(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Sent:
+    def ssend_move(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Sent:
         """`send_move` that returns once its receive has been posted."""
         return self._send("ssend_move", Verb.move, q, dest, tag, Mode.synchronous).block()
 
-    def rsend_move(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Sent:
+    def rsend_move(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Sent:
         """`send_move` to a receive that has been posted; raises NotReady if there is none."""
         return self._send("rsend_move", Verb.move, q, dest, tag, Mode.ready).block()
 
-    def ibsend_move(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
+    def ibsend_move(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send_move`, buffered, as a request; raises BufferFull at once."""
         return self._send("ibsend_move", Verb.move, q, dest, tag, Mode.buffered)
 
-    def issend_move(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
+    def issend_move(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send_move`, synchronous, that does not wait: the request is complete once the receive has been posted."""
         return self._send("issend_move", Verb.move, q, dest, tag, Mode.synchronous)
 
-    def irsend_move(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
+    def irsend_move(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Request[Sent]:
         """`send_move`, ready, as a request; raises NotReady at once."""
         return self._send("irsend_move", Verb.move, q, dest, tag, Mode.ready)
 
@@ -397,7 +397,7 @@ class PointToPoint(Collective):
         """`mprobe` that does not wait: None if there is no such message."""
         return self._probe("improbe", source, tag, status, claims=True, waits=False)
 
-    def mrecv(self, message: Message, q: Register | Qubit | None = None, status: Status | None = None) -> Register:
+    def mrecv(self, message: Message, q: Operand | None = None, status: Status | None = None) -> Register:
         """Receives the copy that `mprobe` has found.
 
         Args:
@@ -419,11 +419,11 @@ class PointToPoint(Collective):
         """
         return self._mrecv("mrecv", Verb.copy, message, q, status).block()
 
-    def imrecv(self, message: Message, q: Register | Qubit | None = None, status: Status | None = None) -> Request[Register]:
+    def imrecv(self, message: Message, q: Operand | None = None, status: Status | None = None) -> Request[Register]:
         """`mrecv`, which never waits anyway, as a request."""
         return self._mrecv("imrecv", Verb.copy, message, q, status)
 
-    def mrecv_move(self, message: Message, q: Register | Qubit | None = None, status: Status | None = None) -> Register:
+    def mrecv_move(self, message: Message, q: Operand | None = None, status: Status | None = None) -> Register:
         """Receives the moved state that `mprobe` has found.
 
         Args:
@@ -445,11 +445,11 @@ class PointToPoint(Collective):
         """
         return self._mrecv("mrecv_move", Verb.move, message, q, status).block()
 
-    def imrecv_move(self, message: Message, q: Register | Qubit | None = None, status: Status | None = None) -> Request[Register]:
+    def imrecv_move(self, message: Message, q: Operand | None = None, status: Status | None = None) -> Request[Register]:
         """`mrecv_move`, which never waits anyway, as a request."""
         return self._mrecv("imrecv_move", Verb.move, message, q, status)
 
-    def _mrecv(self, call: str, verb: Verb, message: Message, q: Register | Qubit | None, status: Status | None) -> Request[Register]:
+    def _mrecv(self, call: str, verb: Verb, message: Message, q: Operand | None, status: Status | None) -> Request[Register]:
         if message.comm is not self:
             raise InvalidArgument("the message came through another communicator")
         if isinstance(message.source, int) and not message.found:
@@ -463,10 +463,10 @@ class PointToPoint(Collective):
 
     def sendrecv(
         self,
-        sendq: Register | Qubit,
+        sendq: Operand,
         dest: int | Wildcard,
         sendtag: int = 0,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         source: int | Wildcard = ANY_SOURCE,
         recvtag: int | Wildcard = ANY_TAG,
         status: Status | None = None,
@@ -498,10 +498,10 @@ class PointToPoint(Collective):
 
     def isendrecv(
         self,
-        sendq: Register | Qubit,
+        sendq: Operand,
         dest: int | Wildcard,
         sendtag: int = 0,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         source: int | Wildcard = ANY_SOURCE,
         recvtag: int | Wildcard = ANY_TAG,
         status: Status | None = None,
@@ -511,10 +511,10 @@ class PointToPoint(Collective):
 
     def unsendrecv(
         self,
-        sendq: Register | Qubit,
+        sendq: Operand,
         dest: int | Wildcard | None = None,
         sendtag: int | None = None,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         source: int | Wildcard | None = None,
         recvtag: int | Wildcard | None = None,
     ) -> None:
@@ -541,10 +541,10 @@ class PointToPoint(Collective):
 
     def iunsendrecv(
         self,
-        sendq: Register | Qubit,
+        sendq: Operand,
         dest: int | Wildcard | None = None,
         sendtag: int | None = None,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         source: int | Wildcard | None = None,
         recvtag: int | Wildcard | None = None,
     ) -> Request[None]:
@@ -553,7 +553,7 @@ class PointToPoint(Collective):
 
     def sendrecv_replace(
         self,
-        q: Register | Qubit,
+        q: Operand,
         dest: int | Wildcard,
         sendtag: int = 0,
         source: int | Wildcard = ANY_SOURCE,
@@ -587,7 +587,7 @@ class PointToPoint(Collective):
 
     def isendrecv_replace(
         self,
-        q: Register | Qubit,
+        q: Operand,
         dest: int | Wildcard,
         sendtag: int = 0,
         source: int | Wildcard = ANY_SOURCE,
@@ -599,7 +599,7 @@ class PointToPoint(Collective):
 
     def unsendrecv_replace(
         self,
-        q: Register | Qubit,
+        q: Operand,
         dest: int | Wildcard | None = None,
         sendtag: int | None = None,
         source: int | Wildcard | None = None,
@@ -626,7 +626,7 @@ class PointToPoint(Collective):
 
     def iunsendrecv_replace(
         self,
-        q: Register | Qubit,
+        q: Operand,
         dest: int | Wildcard | None = None,
         sendtag: int | None = None,
         source: int | Wildcard | None = None,
@@ -637,15 +637,15 @@ class PointToPoint(Collective):
 
     # --- persistent --------------------------------------------------------------------------------------------------------------
 
-    def send_init(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Persistent[Sent]:
+    def send_init(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Persistent[Sent]:
         """`send` as a persistent request, over EPR pairs shared beforehand. Pairs with: recv_init."""
         return self._persistent_send("send_init", Verb.copy, q, dest, tag)
 
-    def send_move_init(self, q: Register | Qubit, dest: int | Wildcard, tag: int = 0) -> Persistent[Sent]:
+    def send_move_init(self, q: Operand, dest: int | Wildcard, tag: int = 0) -> Persistent[Sent]:
         """`send_move` as a persistent request, over EPR pairs shared beforehand. Pairs with: recv_move_init."""
         return self._persistent_send("send_move_init", Verb.move, q, dest, tag)
 
-    def recv_init(self, q: Register | Qubit, source: int | Wildcard, tag: int = 0) -> Persistent[Register]:
+    def recv_init(self, q: Operand, source: int | Wildcard, tag: int = 0) -> Persistent[Register]:
         """A persistent request that receives copies, over EPR pairs shared beforehand.
 
         Args:
@@ -666,7 +666,7 @@ class PointToPoint(Collective):
         """
         return self._persistent_receive("recv_init", Verb.copy, q, source, tag)
 
-    def recv_move_init(self, q: Register | Qubit, source: int | Wildcard, tag: int = 0) -> Persistent[Register]:
+    def recv_move_init(self, q: Operand, source: int | Wildcard, tag: int = 0) -> Persistent[Register]:
         """A persistent request that receives moved states, over EPR pairs shared beforehand.
 
         Args:
@@ -687,10 +687,11 @@ class PointToPoint(Collective):
         """
         return self._persistent_receive("recv_move_init", Verb.move, q, source, tag)
 
-    def _persistent_send(self, call: str, verb: Verb, q: Register | Qubit, dest: int | Wildcard, tag: int) -> Persistent[Sent]:
+    def _persistent_send(self, call: str, verb: Verb, q: Operand, dest: int | Wildcard, tag: int) -> Persistent[Sent]:
         qubits, peer, tag = self._operand(q), self._peer(dest), self._tag(tag)
         side = Side.ORIGINAL if verb == Verb.copy else Side.SOURCE
         plan = Plan(sources=qubits, moves=verb == Verb.move)
+        end = PROC_NULL if peer is None else self._comm_rank[peer]
         if peer is not None:
             plan.steps.append(Send(verb, qubits, self._comm_rank[peer]))
         site = call_site()
@@ -698,12 +699,13 @@ class PointToPoint(Collective):
         def enter(operation: int, _: Writer) -> Sent:
             return Sent(self._operation(operation if peer is not None else 0, side, peer, tag, qubits, site))
 
-        return Persistent(self, call, call, lambda: self._channel(call, verb, self.rank, dest, tag), plan, enter)
+        return Persistent(self, call, call, lambda: self._channel(call, verb, self.rank, end, tag), plan, enter)
 
-    def _persistent_receive(self, call: str, verb: Verb, q: Register | Qubit, source: int | Wildcard, tag: int) -> Persistent[Register]:
+    def _persistent_receive(self, call: str, verb: Verb, q: Operand, source: int | Wildcard, tag: int) -> Persistent[Register]:
         qubits, peer, tag = self._operand(q), self._peer(source), self._tag(tag)
         side = Side.COPY if verb == Verb.copy else Side.DESTINATION
         plan = Plan(targets=qubits, zero=qubits)
+        end = PROC_NULL if peer is None else self._comm_rank[peer]
         if peer is not None:
             plan.steps.append(Receive(verb, qubits, self._comm_rank[peer]))
         site = call_site()
@@ -712,7 +714,7 @@ class PointToPoint(Collective):
             return Register(qubits, self._operation(operation if peer is not None else 0, side, peer, tag, qubits, site))
 
         name = call.replace("recv", "send")
-        return Persistent(self, call, name, lambda: self._channel(call, verb, source, self.rank, tag), plan, enter)
+        return Persistent(self, call, name, lambda: self._channel(call, verb, end, self.rank, tag), plan, enter)
 
     def _channel(self, call: str, verb: Verb, source: int | Wildcard, dest: int | Wildcard, tag: int) -> tuple[object, ...]:
         """What both sides of a persistent message know it by: they make their requests in the same order."""
@@ -723,10 +725,10 @@ class PointToPoint(Collective):
     def _sendrecv(
         self,
         call: str,
-        sendq: Register | Qubit,
+        sendq: Operand,
         dest: int | Wildcard,
         sendtag: int,
-        recvq: Register | Qubit | None,
+        recvq: Operand | None,
         source: int | Wildcard,
         recvtag: int | Wildcard,
         status: Status | None,
@@ -745,7 +747,7 @@ class PointToPoint(Collective):
     def _sendrecv_replace(
         self,
         call: str,
-        q: Register | Qubit,
+        q: Operand,
         dest: int | Wildcard,
         sendtag: int,
         source: int | Wildcard,
@@ -782,10 +784,10 @@ class PointToPoint(Collective):
         self,
         call: str,
         verb: Verb,
-        sendq: Register | Qubit,
+        sendq: Operand,
         dest: int | Wildcard,
         sendtag: int,
-        recvq: Register | Qubit | None,
+        recvq: Operand | None,
         source: int | Wildcard,
         recvtag: int | Wildcard,
         status: Status | None,
@@ -802,10 +804,10 @@ class PointToPoint(Collective):
         self,
         call: str,
         side: Side,
-        sendq: Register | Qubit,
+        sendq: Operand,
         dest: int | Wildcard | None,
         sendtag: int | None,
-        recvq: Register | Qubit | None,
+        recvq: Operand | None,
         source: int | Wildcard | None,
         recvtag: int | Wildcard | None,
     ) -> Request[None]:
@@ -817,7 +819,7 @@ class PointToPoint(Collective):
             return came is not None and (
                 (received is None or came.qubits == received)
                 and (source is None or came.peer == (None if came_from is None else self._comm_rank[came_from]))
-                and (recvtag is None or came.tag == recvtag)
+                and is_tag(came.tag, recvtag)
             )
 
         sent = self._find(side, sendq, dest, sendtag, fits)

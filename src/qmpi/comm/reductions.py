@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from .._core import Qubit, Verb
 from ..errors import InvalidArgument
 from ..gates import cx, h
+from ..whole import whole
 from ..world.wildcards import IN_PLACE, Wildcard, means
 from .collective import calls
 from .collectives import Collectives
 from .operators import PARITY, Op
-from .register import Register
+from .register import Operand
 from .steps import Exchange, Gates, Measure, Negate, Places, Plan, Receive, ReceiveBits, Send, SendBits, Spare, Step, fan_out, spares
 
-Buffer = Register | Qubit | Wildcard
+Buffer = Operand | Wildcard
 Qubits = tuple[Qubit, ...]
 
 
@@ -86,7 +87,7 @@ class Reductions(Collectives):
     def _reduce(
         self,
         sendq: Buffer,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         op: Op = PARITY,
         root: int = 0,
         width: int | None = None,
@@ -118,7 +119,7 @@ class Reductions(Collectives):
         Cost: (N-1)m EPR pairs, (N-1)m bits; the inverse 0 EPR pairs, (N-1)m bits. `star` sends 2(N-1)m bits. Source: arXiv:2105.01109,
         section 4.
         """
-        self._member(root, "root")
+        root = self._member(root, "root")
         if algorithm not in ("linear", "star") or (algorithm == "star" and op is not PARITY):
             raise InvalidArgument(f"reduce knows the algorithms linear and, for PARITY, star, not {algorithm!r} for {op!r}")
         plan, x, out = self._operands(sendq, recvq, self.rank == root, root, op, width)
@@ -129,7 +130,7 @@ class Reductions(Collectives):
 
     reduce, ireduce, unreduce, iunreduce, reduce_init = calls(_reduce)
 
-    def _allreduce(self, sendq: Buffer, recvq: Register | Qubit | None = None, op: Op = PARITY, width: int | None = None) -> Plan:
+    def _allreduce(self, sendq: Buffer, recvq: Operand | None = None, op: Op = PARITY, width: int | None = None) -> Plan:
         """Combines all ranks' qubits with an operator: `reduce` to rank 0, then `bcast`. Every rank has an entangled copy of the result.
 
         Args:
@@ -156,9 +157,7 @@ class Reductions(Collectives):
 
     allreduce, iallreduce, unallreduce, iunallreduce, allreduce_init = calls(_allreduce)
 
-    def _reduce_scatter_block(
-        self, sendq: Buffer, recvq: Register | Qubit | None = None, op: Op = PARITY, width: int | None = None
-    ) -> Plan:
+    def _reduce_scatter_block(self, sendq: Buffer, recvq: Operand | None = None, op: Op = PARITY, width: int | None = None) -> Plan:
         """Combines N parts of m qubits; rank r has the result of part r.
 
         Args:
@@ -188,7 +187,7 @@ class Reductions(Collectives):
     def _reduce_scatter(
         self,
         sendq: Buffer,
-        recvq: Register | Qubit | None = None,
+        recvq: Operand | None = None,
         recvcounts: Sequence[int] | None = None,
         op: Op = PARITY,
         width: int | None = None,
@@ -218,7 +217,7 @@ class Reductions(Collectives):
 
     reduce_scatter, ireduce_scatter, unreduce_scatter, iunreduce_scatter, reduce_scatter_init = calls(_reduce_scatter)
 
-    def _scan(self, sendq: Buffer, recvq: Register | Qubit | None = None, op: Op = PARITY, width: int | None = None) -> Plan:
+    def _scan(self, sendq: Buffer, recvq: Operand | None = None, op: Op = PARITY, width: int | None = None) -> Plan:
         """Combines the qubits of each rank and of all before it: rank r has x₀ ∘ … ∘ x_r.
 
         Args:
@@ -252,7 +251,7 @@ class Reductions(Collectives):
 
     scan, iscan, unscan, iunscan, scan_init = calls(_scan)
 
-    def _exscan(self, sendq: Buffer, recvq: Register | Qubit | None = None, op: Op = PARITY, width: int | None = None) -> Plan:
+    def _exscan(self, sendq: Buffer, recvq: Operand | None = None, op: Op = PARITY, width: int | None = None) -> Plan:
         """Combines the qubits of all ranks before each: rank r > 0 has x₀ ∘ … ∘ x_(r-1); rank 0's recvq is left as it is.
 
         What a rank forwards it makes for a moment, and once more for the inverse.
@@ -343,9 +342,7 @@ class Reductions(Collectives):
         plan.undo += [step.inverse() for step in reversed(prologue)]
         return plan
 
-    def _reducing_parts(
-        self, sendq: Buffer, recvq: Register | Qubit | None, counts: Sequence[int] | None, op: Op, width: int | None
-    ) -> Plan:
+    def _reducing_parts(self, sendq: Buffer, recvq: Operand | None, counts: Sequence[int] | None, op: Op, width: int | None) -> Plan:
         in_place = means(sendq, IN_PLACE)
         if in_place and recvq is None:
             raise InvalidArgument("with IN_PLACE, recvq has to be given")
@@ -372,7 +369,7 @@ class Reductions(Collectives):
         return plan
 
     def _operands(
-        self, sendq: Buffer, recvq: Register | Qubit | None, receives: bool, root: int | None, op: Op, width: int | None
+        self, sendq: Buffer, recvq: Operand | None, receives: bool, root: int | None, op: Op, width: int | None
     ) -> tuple[Plan, Places, Qubits]:
         """The plan so far, what this rank brings, and where its result goes. IN_PLACE: what stands there is put aside."""
         if means(sendq, IN_PLACE):
@@ -401,8 +398,8 @@ class Reductions(Collectives):
     def _check_operator(self, op: Op, count: int, width: int | None) -> None:
         if not isinstance(op, Op):
             raise InvalidArgument(f"op is a qmpi.Op such as qmpi.SUM, not {op!r}")
-        if width is not None and (not isinstance(width, int) or width < 1 or count % width):
+        if width is not None and (whole(width) < 1 or count % whole(width)):
             raise InvalidArgument(f"{count} qubit(s) are not whole items of width {width!r}")
 
     def _item(self, count: int, width: int | None) -> int:
-        return width or max(count, 1)
+        return max(count, 1) if width is None else whole(width)

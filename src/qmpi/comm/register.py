@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from types import TracebackType
-from typing import overload
+from typing import TypeAlias, overload
 
-from .._core import Qubit
+from .._core import Qubit, qubits_of
 from ..runtime.obligations import Operation
 
 
@@ -21,14 +21,14 @@ class Register(Sequence[Qubit]):
 
     __slots__ = ("_qubits", "operation")
 
-    def __init__(self, qubits: Sequence[Qubit] = (), operation: Operation | None = None) -> None:
+    def __init__(self, qubits: Sequence[Qubit | Register] = (), operation: Operation | None = None) -> None:
         """A register of the given qubits.
 
         Args:
-            qubits: handles of this rank, qubit 0 first.
+            qubits: handles of this rank, qubit 0 first; a register among them stands for its own.
             operation: what brought their contents, if a message did.
         """
-        self._qubits = tuple(qubits)
+        self._qubits = qubits_of(tuple(qubits))
         self.operation = operation
 
     @overload
@@ -48,7 +48,7 @@ class Register(Sequence[Qubit]):
         """The qubits, qubit 0 first."""
         return iter(self._qubits)
 
-    def __add__(self, other: Register | Qubit) -> Register:
+    def __add__(self, other: Operand) -> Register:
         """This register's qubits, then the other's."""
         return Register(self._qubits + qubits_of(other))
 
@@ -74,14 +74,7 @@ class Register(Sequence[Qubit]):
             self.operation.comm._leave(self.operation, error)
 
 
-def qubits_of(operand: Register | Qubit) -> tuple[Qubit, ...]:
-    """The qubits of a Register or of a single Qubit.
+Operand: TypeAlias = Qubit | Sequence[Qubit | Register]
+"""What stands for qubits in a call: a Qubit, a Register, or a list or tuple of these. `qubits_of` decides."""
 
-    Raises:
-        TypeError: it is neither.
-    """
-    if isinstance(operand, Register):
-        return operand._qubits
-    if isinstance(operand, Qubit):
-        return (operand,)
-    raise TypeError(f"expected a Qubit or a Register, not {type(operand).__name__}")
+__all__ = ["Operand", "Register", "qubits_of"]

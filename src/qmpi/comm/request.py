@@ -6,13 +6,17 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from .._core import Failure, Ticket
 from ..errors import InvalidArgument, MismatchedMessage, PeerFailed, QMPIError, StateTooLarge, Truncated
 from ..runtime.session import Session
 
+if TYPE_CHECKING:
+    from .persistent import Persistent
+
 Result = TypeVar("Result")
+AnyRequest: TypeAlias = "Request[Any] | Persistent[Any]"
 
 
 @dataclass(slots=True)
@@ -128,6 +132,11 @@ class Request(Generic[Result]):
         return self._finish is None
 
     @property
+    def _active(self) -> Request[Result]:
+        """What is to be waited for. (A persistent request has nothing as long as it is not started.)"""
+        return self
+
+    @property
     def _awaited(self) -> list[Ticket]:
         """The tickets that this request still waits for."""
         return [] if self._ticket is None or self._ticket.finished else [self._ticket]
@@ -218,59 +227,59 @@ class Joined(Request[Result]):
 # --- several at once -----------------------------------------------------------------------------------------------------------------
 
 
-def waitall(requests: Sequence[Request[Any]]) -> list[Any]:
+def waitall(requests: Sequence[AnyRequest]) -> list[Any]:
     """Waits until all requests are complete.
 
     Args:
-        requests: any number.
+        requests: any number; a persistent one that is not started is not waited for.
 
     Returns:
-        Their results, in their order.
+        Their results, in their order; None for what was not started.
 
     Raises:
         QMPIError: whatever the first one that fails raises; the others can still be waited for.
     """
-    return [request.wait() for request in requests]
+    return [None if (active := request._active) is None else active.wait() for request in requests]
 
 
-def waitany(requests: Sequence[Request[Any]]) -> tuple[int, Any]:
+def waitany(requests: Sequence[AnyRequest]) -> tuple[int, Any]:
     """Waits until one of the requests is complete.
 
     Args:
-        requests: at least one.
+        requests: at least one; persistent ones that are not started are passed over.
 
     Returns:
         Its index, and its result.
 
     Raises:
-        InvalidArgument: there is none.
+        InvalidArgument: there is none, or none that is started.
         QMPIError: whatever that one raises.
     """
-    index = _any_of(requests, "waitany")[0]
-    return index, requests[index].wait()
+    index, request = _any_of(requests, "waitany")[0]
+    return index, request.wait()
 
 
-def waitsome(requests: Sequence[Request[Any]]) -> list[tuple[int, Any]]:
+def waitsome(requests: Sequence[AnyRequest]) -> list[tuple[int, Any]]:
     """Waits until one of the requests is complete, and takes all that are.
 
     Args:
-        requests: at least one.
+        requests: at least one; persistent ones that are not started are passed over.
 
     Returns:
         Index and result of each.
 
     Raises:
-        InvalidArgument: there is none.
+        InvalidArgument: there is none, or none that is started.
         QMPIError: whatever the first one that fails raises.
     """
-    return [(index, requests[index].wait()) for index in _any_of(requests, "waitsome")]
+    return [(index, request.wait()) for index, request in _any_of(requests, "waitsome")]
 
 
-def testall(requests: Sequence[Request[Any]]) -> bool:
+def testall(requests: Sequence[AnyRequest]) -> bool:
     """Whether all requests are complete; does not wait.
 
     Args:
-        requests: any number.
+        requests: any number; a persistent one that is not started is complete.
 
     Returns:
         True if all are; their results are then `wait()`'s.
@@ -281,14 +290,16 @@ def testall(requests: Sequence[Request[Any]]) -> bool:
     return all([request.test() for request in requests])
 
 
-def _any_of(requests: Sequence[Request[Any]], call: str) -> list[int]:
-    """The indices of those that are complete, at least one."""
-    if not requests:
-        raise InvalidArgument(f"{call} needs at least one request")
+def _any_of(requests: Sequence[AnyRequest], call: str) -> list[tuple[int, Request[Any]]]:
+    """Index and request of those that are complete, at least one."""
+    active = [(index, request._active) for index, request in enumerate(requests)]
+    waiting = [(index, request) for index, request in active if request is not None]
+    if not waiting:
+        raise InvalidArgument(f"{call} needs at least one request, and one that is started if they are persistent")
     while True:
-        if done := [index for index, request in enumerate(requests) if not request._awaited]:
+        if done := [(index, request) for index, request in waiting if not request._awaited]:
             return done
-        requests[0]._session.wait_any([ticket for request in requests for ticket in request._awaited], call)
+        waiting[0][1]._session.wait_any([ticket for _, request in waiting for ticket in request._awaited], call)
 
 
 def check(ticket: Ticket) -> None:

@@ -9,7 +9,7 @@ from .._core import Qubit, Verb
 from ..errors import InvalidArgument
 from ..gates import cx, cz, h, pauli_rotation, rz, s, sdg
 from .reductions import Reductions
-from .register import Register
+from .register import Operand
 from .request import Joined, Request
 from .steps import Gates, Measure, Negate, Places, Plan, Receive, ReceiveBits, Send, SendBits, Step, spares
 
@@ -24,7 +24,7 @@ class Rotations(Reductions):
         self,
         theta: float,
         paulis: str,
-        register: Register | Qubit,
+        register: Operand,
         strategy: str = "in-place",
         auxiliary: int | None = None,
         ranks: Sequence[int] | None = None,
@@ -72,7 +72,7 @@ class Rotations(Reductions):
         self,
         theta: float,
         paulis: str,
-        register: Register | Qubit,
+        register: Operand,
         strategy: str = "in-place",
         auxiliary: int | None = None,
         ranks: Sequence[int] | None = None,
@@ -81,7 +81,7 @@ class Rotations(Reductions):
         self._refuse_if_closed()
         return self._rotate("ipauli_rotation", theta, paulis, register, strategy, auxiliary, range(self.size) if ranks is None else ranks)
 
-    def _letters(self, paulis: str, register: Register | Qubit, strategy: str, auxiliary: int | None) -> list[tuple[str, Qubit]]:
+    def _letters(self, paulis: str, register: Operand, strategy: str, auxiliary: int | None) -> list[tuple[str, Qubit]]:
         """The letters other than I with their qubits; everything is checked."""
         qubits = self._operand(register)
         if len(paulis) != len(qubits) or set(paulis) - set("IXYZ"):
@@ -98,7 +98,7 @@ class Rotations(Reductions):
         call: str,
         theta: float,
         paulis: str,
-        register: Register | Qubit,
+        register: Operand,
         strategy: str,
         auxiliary: int | None,
         ranks: Sequence[int],
@@ -111,7 +111,7 @@ class Rotations(Reductions):
             if letters:  # a rotation about I alone is a global phase
                 pauli_rotation(theta, paulis, register)
             return self._nothing(None)
-        helper = ranks[0] if auxiliary is None or strategy == "in-place" else auxiliary
+        helper = ranks[0] if auxiliary is None or strategy == "in-place" else self._member(auxiliary, "auxiliary")
         if self.rank not in ranks and self.rank != helper:
             self._collectives += 1
             return self._nothing(None)
@@ -122,7 +122,7 @@ class Rotations(Reductions):
         middle = {"in-place": self._in_place, "out-of-place": self._out_of_place, "constant-depth": self._constant_depth}[strategy]
         local = _to_parity("".join(letter for letter, _ in letters), tuple(qubit for _, qubit in letters))
         plan.steps = [*local, *middle(theta, share, ranks, helper), *(step.inverse() for step in reversed(local))]
-        return Joined([self._post(call, "pauli_rotation", plan, dict)], lambda: None)
+        return Joined([self._post(call, "pauli_rotation", plan, {})], lambda: None)
 
     def _in_place(self, theta: float, share: Places, ranks: list[int], _: int) -> list[Step]:
         position, up, reach = ranks.index(self.rank), list[list[Step]](), 1

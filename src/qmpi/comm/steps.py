@@ -236,7 +236,10 @@ class Fence(Final):
 
 @dataclass(frozen=True, slots=True)
 class Meet(Final):
-    """Shares EPR pairs with a rank; `way` tells several apart. Left out where bit `condition` is 0. Nothing that follows needs an exact one."""
+    """Shares EPR pairs with a rank; `way` tells several apart. Left out where bit `condition` is 0.
+
+    Nothing that follows needs an exact one: it may fail by itself.
+    """
 
     places: Places
     peer: int

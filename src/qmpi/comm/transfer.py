@@ -14,8 +14,9 @@ from ..errors import Closed, DuplicateQubit, FreedQubit, RankOutOfRange, TagOutO
 from ..runtime.collective import Group
 from ..runtime.obligations import Operation, Side
 from ..runtime.session import Session
+from ..whole import whole
 from ..world.wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, Wildcard, means
-from .register import Register, qubits_of
+from .register import Operand, Register, qubits_of
 from .request import Request, Result, Status, check
 
 MAX_TAG = 2**31 - 1
@@ -85,7 +86,7 @@ class Transfer:
     _name: str
     _closed: bool
 
-    def _prepare_epr(self, call: str, q: Register | Qubit, peer: int | Wildcard, tag: int) -> Request[None]:
+    def _prepare_epr(self, call: str, q: Operand, peer: int | Wildcard, tag: int) -> Request[None]:
         qubits = self._operand(q)
         other, tag = self._peer(peer), self._tag(tag)
         if other is None:
@@ -97,9 +98,7 @@ class Transfer:
         ticket = self._session.core.meet(qubits, other, self._context + EPR, tag)
         return self._request(call, ticket, lambda: None)
 
-    def _send(
-        self, call: str, verb: Verb, q: Register | Qubit, dest: int | Wildcard, tag: int, mode: Mode = Mode.standard
-    ) -> Request[Sent]:
+    def _send(self, call: str, verb: Verb, q: Operand, dest: int | Wildcard, tag: int, mode: Mode = Mode.standard) -> Request[Sent]:
         qubits = self._operand(q)
         side = Side.ORIGINAL if verb == Verb.copy else Side.SOURCE
         if side is Side.SOURCE:
@@ -119,7 +118,7 @@ class Transfer:
         self,
         call: str,
         verb: Verb,
-        q: Register | Qubit | None,
+        q: Operand | None,
         source: int | Wildcard,
         tag: int | Wildcard,
         status: Status | None,
@@ -137,7 +136,8 @@ class Transfer:
             if status is not None:
                 status.source, status.tag, status.count = PROC_NULL, ANY_TAG, 0
             qubits = () if target is None else tuple(target)
-            return self._nothing(Register(qubits, self._operation(0, side, None, tag, qubits, site)))
+            asked = ANY_TAG if wanted_tag == _CORE_ANY_TAG else wanted_tag
+            return self._nothing(Register(qubits, self._operation(0, side, None, asked, qubits, site)))
         ticket = self._session.core.receive(verb, target, peer, self._context + USER, wanted_tag, wanted=wanted)
 
         def finish() -> Register:
@@ -150,16 +150,16 @@ class Transfer:
 
         return self._request(call, ticket, finish, site)
 
-    def _unsend(self, call: str, q: Register | Qubit, dest: int | Wildcard | None, tag: int | None) -> Request[None]:
+    def _unsend(self, call: str, q: Operand, dest: int | Wildcard | None, tag: int | None) -> Request[None]:
         return self._undo(call, self._find(Side.ORIGINAL, q, dest, tag))
 
-    def _unrecv(self, call: str, q: Register | Qubit, source: int | Wildcard | None, tag: int | Wildcard | None) -> Request[None]:
+    def _unrecv(self, call: str, q: Operand, source: int | Wildcard | None, tag: int | Wildcard | None) -> Request[None]:
         return self._undo(call, self._find(Side.COPY, q, source, tag))
 
-    def _unsend_move(self, call: str, q: Register | Qubit, dest: int | Wildcard | None, tag: int | None) -> Request[None]:
+    def _unsend_move(self, call: str, q: Operand, dest: int | Wildcard | None, tag: int | None) -> Request[None]:
         return self._undo(call, self._find(Side.SOURCE, q, dest, tag))
 
-    def _unrecv_move(self, call: str, q: Register | Qubit, source: int | Wildcard | None, tag: int | Wildcard | None) -> Request[None]:
+    def _unrecv_move(self, call: str, q: Operand, source: int | Wildcard | None, tag: int | Wildcard | None) -> Request[None]:
         return self._undo(call, self._find(Side.DESTINATION, q, source, tag))
 
     def _leave(self, operation: Operation, error: BaseException | None) -> None:
@@ -280,7 +280,7 @@ class Transfer:
     def _find(
         self,
         side: Side,
-        q: Register | Qubit,
+        q: Operand,
         peer: int | Wildcard | None,
         tag: int | Wildcard | None,
         fits: Callable[[Operation], bool] = lambda operation: operation.partner is None or operation.side.obliges,
@@ -291,7 +291,7 @@ class Transfer:
         rank = None if peer is None else self._peer(peer)
         wanted = None if rank is None else self._comm_rank[rank]
         return self._session.obligations.find(
-            side, qubits, self, lambda o: (peer is None or o.peer == wanted) and (tag is None or o.tag == tag) and fits(o)
+            side, qubits, self, lambda o: (peer is None or o.peer == wanted) and is_tag(o.tag, tag) and fits(o)
         )
 
     def _request(
@@ -324,7 +324,7 @@ class Transfer:
         if self._closed:
             raise Closed("the communicator has been closed")
 
-    def _operand(self, q: Register | Qubit) -> tuple[Qubit, ...]:
+    def _operand(self, q: Operand) -> tuple[Qubit, ...]:
         self._refuse_if_closed()
         qubits = qubits_of(q)
         if len(qubits) > 1 and len(set(qubits)) < len(qubits):
@@ -333,20 +333,33 @@ class Transfer:
 
     def _peer(self, rank: int | Wildcard) -> int | None:
         """The universe rank; None for PROC_NULL."""
-        if isinstance(rank, int) and 0 <= rank < self.size:
-            return self._members[rank]
+        number = whole(rank)
+        if 0 <= number < self.size:
+            return self._members[number]
         if means(rank, PROC_NULL):
             return None
         raise RankOutOfRange(f"rank {rank!r} is not one of 0 … {self.size - 1} (or PROC_NULL)")
 
     def _source(self, source: int | Wildcard) -> int | None:
         """The same for a receive, which may take a message from anybody."""
-        return _CORE_ANY_SOURCE if source is ANY_SOURCE else self._peer(source)
+        number = whole(source)
+        if 0 <= number < self.size:
+            return self._members[number]
+        return _CORE_ANY_SOURCE if means(source, ANY_SOURCE) else self._peer(source)
 
     def _any_tag(self, tag: int | Wildcard) -> int:
-        return _CORE_ANY_TAG if tag is ANY_TAG else self._tag(tag)
+        number = whole(tag)
+        if 0 <= number <= MAX_TAG:
+            return number
+        return _CORE_ANY_TAG if means(tag, ANY_TAG) else self._tag(tag)
 
     def _tag(self, tag: int | Wildcard) -> int:
-        if not isinstance(tag, int) or not 0 <= tag <= MAX_TAG:
+        number = whole(tag)
+        if not 0 <= number <= MAX_TAG:
             raise TagOutOfRange(f"tag {tag!r} is not one of 0 … {MAX_TAG}")
-        return tag
+        return number
+
+
+def is_tag(tag: int | Wildcard, wanted: int | Wildcard | None) -> bool:
+    """Whether an operation's tag is the one that its inverse names; None names none."""
+    return wanted is None or tag == whole(wanted) or (tag is ANY_TAG and means(wanted, ANY_TAG))

@@ -64,7 +64,7 @@ class StateVector(GateMethods):
         Cost: 2ⁿ · 16 bytes over all nodes (complex64: 8), and 32 MiB where nodes exchange.
         """
         number = whole(num_qubits)
-        if number is None or not 1 <= number <= MOST_QUBITS:
+        if not 1 <= number <= MOST_QUBITS:
             raise InvalidArgument(f"a state vector has 1 to {MOST_QUBITS} qubits, not {num_qubits!r}")
         self.num_qubits = number
         self.dtype = np.dtype(dtype)
@@ -186,7 +186,7 @@ class StateVector(GateMethods):
         """
         shares = self._shares
         source = None if root is None else whole(root)
-        if root is not None and (source is None or not 0 <= source < shares.size):
+        if source is not None and not 0 <= source < shares.size:
             raise RankOutOfRange(f"root {root!r} is not one of 0 … {shares.size - 1}")
         shares.begin("set_amplitudes", source)
         shares.agree()
@@ -254,7 +254,7 @@ class StateVector(GateMethods):
         numbers = self._several("measure", qubits)
         self._shares.begin("measure", numbers)
         outcomes = Bits(self._measured(number) for number in numbers)
-        return outcomes[0] if whole(qubits) is not None else outcomes
+        return outcomes[0] if _is_one(qubits) else outcomes
 
     def sample(self, shots: int) -> NDArray[np.uint64]:
         """Outcomes of measuring all qubits again and again, without collapse. Draw number s decides shot s, whatever the ranks and threads.
@@ -538,11 +538,10 @@ class StateVector(GateMethods):
 
     def _several(self, call: str, qubits: int | Sequence[int]) -> list[int]:
         """Numbers of different qubits, of one or of several."""
-        alone = whole(qubits) is not None or not isinstance(qubits, Iterable)
         numbers = []
-        for qubit in [qubits] if alone else qubits:  # type: ignore[union-attr]
+        for qubit in [qubits] if _is_one(qubits) else qubits:  # type: ignore[union-attr]
             number = whole(qubit)
-            if number is None or not 0 <= number < self.num_qubits:
+            if not 0 <= number < self.num_qubits:
                 raise InvalidArgument(f"{call}: qubit {qubit!r} is not one of 0 … {self.num_qubits - 1}")
             numbers.append(number)
         if len(set(numbers)) < len(numbers):
@@ -551,7 +550,7 @@ class StateVector(GateMethods):
 
     def _shots(self, shots: int) -> int:
         number = whole(shots)
-        if number is None or number < 1:
+        if number < 1:
             raise InvalidArgument(f"sample takes a positive number of shots, not {shots!r}")
         return number
 
@@ -596,3 +595,8 @@ class StateVector(GateMethods):
 
     def _squared_norm(self) -> float:
         return float(self._shares.sum(lambda vector: np.array([sum(vector.weights(0))]), np.float64)[0])
+
+
+def _is_one(qubits: int | Sequence[int]) -> bool:
+    """One number, not several."""
+    return whole(qubits) >= 0 or not isinstance(qubits, Iterable)

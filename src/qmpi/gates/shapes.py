@@ -2,19 +2,19 @@
 
 Each shape is a type (how the function is called) and a factory (an inner function that hands the call to the
 compiled core). `published` gives that function the row's name and documentation once its arguments agree with
-the compiled table. It knows handles by their use alone: a register has a length and yields qubits.
+the compiled table. What an operand is the core decides.
 """
 
 # ruff: noqa: D102 (the docstring of a shape says how it is called)
 
-from collections.abc import Callable, Iterator, Sequence, Sized
+from collections.abc import Callable, Sequence
 from math import pi
 from typing import TYPE_CHECKING, Any, Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-from qmpi._core import apply, apply_controlled, apply_one, apply_pauli, apply_two, apply_unitary, rotate_one
+from qmpi._core import apply, apply_controlled, apply_one, apply_pauli, apply_two, apply_unitary, qubits_of, rotate_one
 from qmpi.errors import InvalidArgument, NotUnitary
 from qmpi.gates.table import ANY, Gate
 
@@ -27,12 +27,8 @@ LARGEST_UNITARY = 10  # qubits
 TOLERANCE, SINGLE_TOLERANCE = 1e-9, 1e-5  # how far what is given in double, in single precision may be from unitary, from normalised
 
 
-class _Register(Protocol):
-    def __len__(self) -> int: ...
-    def __iter__(self) -> Iterator["Qubit"]: ...
-
-
-Qubits: TypeAlias = "Qubit | _Register"
+Qubits: TypeAlias = "Qubit | Sequence[Qubit | Sequence[Qubit]]"
+"""What a gate acts on: a qubit, a register, or a list or tuple of these. The core's `qubits_of` decides."""
 
 # --- the words of a function --------------------------------------------------------------------------------
 
@@ -41,14 +37,14 @@ _Call = TypeVar("_Call", bound=Callable[..., None])
 _ANGLES = ("theta", "phi", "lam", "gamma")
 _ARGUMENTS = {
     **dict.fromkeys(_ANGLES, "Angle in radians."),
-    "qubit": "A qubit; a register means each of its qubits.",
-    "controls": "A qubit or a register, all of whose qubits are controls.",
+    "qubit": "A qubit; a register or a list means each of its qubits.",
+    "controls": "A qubit, a register or a list, all of whose qubits are controls.",
     "matrix": "Array of shape (2^k, 2^k) for k qubits; qubit 0 is the least significant bit of an index.",
-    "qubits": f"A qubit or a register, at most {LARGEST_UNITARY} qubits.",
+    "qubits": f"A qubit, a register or a list, at most {LARGEST_UNITARY} qubits.",
     "paulis": "One letter of IXYZ per qubit, character k for qubit k; nothing but I is a global phase.",
-    "register": "A register; a qubit for a single letter.",
+    "register": "A register or a list; a qubit for a single letter.",
 }
-_ARGUMENT = "A qubit or a register; one goes with each of n, n go with n."
+_ARGUMENT = "A qubit, a register or a list; one goes with each of n, n go with n, and nothing happens where n is 0."
 _REFUSED = (
     "QMPIError: A qubit of another rank, a freed or a frozen one, one qubit twice, or registers whose\n"
     "        lengths differ. Nothing has been done then."
@@ -322,7 +318,7 @@ def by_matrix(row: Gate) -> ByMatrix:
     """A gate whose matrix the caller brings."""
 
     def call(matrix: "ArrayLike", qubits: "Qubits") -> None:
-        apply_unitary(unitary_array(matrix, _width(qubits)), qubits)
+        apply_unitary(unitary_array(matrix, len(qubits_of(qubits))), qubits)
 
     return published(
         row,
@@ -345,7 +341,7 @@ def by_paulis(row: Gate) -> PauliRotation:
     """A rotation about a Pauli string that the caller brings."""
 
     def call(theta: float, paulis: str, register: "Qubits") -> None:
-        _check_paulis(paulis, _width(register))
+        _check_paulis(paulis, len(qubits_of(register)))
         apply_pauli(theta, paulis, register)
 
     return published(
@@ -354,10 +350,6 @@ def by_paulis(row: Gate) -> PauliRotation:
         raises=["InvalidArgument: A letter other than IXYZ, or not one letter for each qubit."],
         example='0.5, "XZY", q[:3]',
     )
-
-
-def _width(qubits: "Qubits") -> int:
-    return len(qubits) if isinstance(qubits, Sized) else 1
 
 
 def tolerance(given: NDArray[Any]) -> float:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from .._core import Ticket
-from ..errors import Deadlock, MismatchedCollective, PeerError, PeerFailed, QMPIError, WaitTimeout, user_frame
+from ..errors import Deadlock, MismatchedCollective, PeerError, PeerFailed, WaitTimeout, user_frame
 from .session import Session
 
 _ROW, _TURN = 0, 1  # tags
@@ -46,12 +46,12 @@ class Group:
 
     def gather_or_raise(self, make: Callable[[], bytes]) -> list[bytes]:
         """Everybody's `make()`. If it raises on one rank, all raise: that rank its own error, the others PeerFailed."""
-        failure: QMPIError | None = None
+        failure: Exception | None = None
         try:
             row = _DONE + make()
         except (Deadlock, PeerError, WaitTimeout):  # the others hear of it, or are in it
             raise
-        except QMPIError as error:
+        except Exception as error:
             row, failure = _FAILED + str(error).encode(), error
         rows = self.allgather(row)
         if failure is not None:

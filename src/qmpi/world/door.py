@@ -44,6 +44,12 @@ def split(comm: Any, color: int | None, key: int) -> Any | None:
     return threads.split(comm, color, key) if threads.here.world is not None else _mpi().split(comm, color, key)
 
 
+def give_up(comm: Any) -> None:
+    """`comm`, which qmpi has made, is not needed any more; waits for nobody. (A communicator of the thread world needs no end.)"""
+    if threads.here.world is None:
+        _mpi().give_up(comm)
+
+
 def _mpi() -> ModuleType:
     try:
         from . import mpi

@@ -38,6 +38,7 @@ _CONNECT_TIMEOUT_S = 60.0
 _universe: Universe | None = None
 _group: MPI.Group | None = None  # of the communicator that founded it
 _thread: int | None = None  # that founded it
+_given_up: list[MPI.Intracomm] = []  # to be freed
 
 
 def comm_world() -> Any:
@@ -121,6 +122,11 @@ def split(comm: Any, color: int | None, key: int) -> Any | None:
     return None if part == MPI.COMM_NULL else part
 
 
+def give_up(comm: MPI.Intracomm) -> None:
+    """`comm` is not needed any more; waits for nobody. It is freed when this rank next makes a communicator."""
+    _given_up.append(comm)
+
+
 def leave() -> None:
     """This process ends: whoever waits for it where a communicator is made learns that it will not come."""
     if MPI.Is_initialized() and not MPI.Is_finalized() and MPI.COMM_WORLD.size > 1:
@@ -157,6 +163,15 @@ def _meet(comm: MPI.Intracomm) -> None:
         set_rank(comm.rank)
     patience_s = inf if _universe else roll_call.PATIENCE_S
     roll_call.meet(MPI.COMM_WORLD.rank, _world_ranks(comm), comm.Ibarrier().Test, patience_s)
+    _free()
+
+
+def _free() -> None:
+    """What has been given up, unless the program has freed it. MPI-4.1, 7.4.3: collective, but expected to be local."""
+    while _given_up:
+        comm = _given_up.pop()
+        if comm != MPI.COMM_NULL:
+            comm.Free()
 
 
 def _world_ranks(comm: MPI.Intracomm) -> list[int]:

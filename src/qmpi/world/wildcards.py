@@ -1,13 +1,14 @@
-"""Special ranks, tags, colors and buffers: qmpi's objects, or mpi4py's numbers where the program has loaded mpi4py itself.
+"""Special ranks, tags, colors and buffers: qmpi's objects, or mpi4py's numbers.
 
-Objects, because MPI libraries disagree on the numbers. Which of them a call accepts is the call's affair.
+Objects, because MPI libraries disagree on the numbers; mpi4py's count once anybody has loaded it. Which of them a call accepts is the
+call's affair.
 """
 
 from __future__ import annotations
 
+import operator
 import sys
 from enum import Enum
-from numbers import Integral
 from typing import Any
 
 
@@ -37,7 +38,10 @@ def means(value: Any, special: Wildcard) -> bool:
     if isinstance(value, Wildcard) or value is None:
         return value is special
     theirs = of_mpi4py(special.value)
-    return value is theirs or (isinstance(value, Integral) and value == theirs)
+    try:
+        return value is theirs or (theirs is not None and operator.index(value) == operator.index(theirs))
+    except TypeError:
+        return False
 
 
 def spelled_like(example: Any, special: Wildcard) -> Any:
@@ -46,5 +50,5 @@ def spelled_like(example: Any, special: Wildcard) -> Any:
 
 
 def of_mpi4py(name: str) -> Any:
-    """mpi4py's object of this name, if the program has loaded mpi4py."""
+    """mpi4py's object of this name, if mpi4py has been loaded."""
     return getattr(sys.modules.get("mpi4py.MPI"), name, None)
