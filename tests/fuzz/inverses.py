@@ -128,7 +128,7 @@ class Undo(Step):
         else:
             model.need_usable(self.rank, labels)
         if self.side == COPY:
-            model.need(not any(model.owing(label, (ORIGINAL,)) for label in labels))
+            model.need(all(other is transfer for label in labels for other in model.owing(label)))
             model.need(model.hidden < 5 or transfer.null)
         elif self.side in (SOURCE, DESTINATION):
             model.need(not any(model.owing(label) for label in labels))

@@ -70,11 +70,11 @@ def original(model: Model, step: Refused) -> str:
 
 
 def copied_on(model: Model, step: Refused) -> str:
-    """A copy, exactly as it was received, part of which has been copied on."""
+    """A copy, exactly as it was received, part of which has been copied on, or received into anew."""
     model.need_usable(step.rank, step.labels)
     model.need(step.labels and model.find(step.rank, COPY, step.labels, step.comm, None, None))
     found = model.find(step.rank, COPY, step.labels, step.comm, None, None)
-    model.need(found is not None and not found.null and any(model.owing(label, (ORIGINAL,)) for label in step.labels))
+    model.need(found and not found.null and any(other is not found for label in step.labels for other in model.owing(label)))
     return "OutstandingCopies"
 
 

@@ -301,6 +301,38 @@ def test_the_end_of_a_block_moves_back_what_its_place_holds(comm: qmpi.Comm) -> 
     comm.free(q + kept)
 
 
+@pytest.mark.parametrize("joint", [False, True], ids=["message", "collective"])
+def test_a_copy_in_part_measured_is_not_undone_while_its_place_holds_another_copy(lab: Lab, joint: bool) -> None:
+    comm, dest = lab.comm, lab.comm.size - 1
+    q = comm.alloc(2)
+    if joint:
+        held = comm.bcast(q if comm.rank == 0 else None)
+    elif comm.rank == 0:
+        comm.send(q, dest)
+    if comm.rank == dest and not joint:
+        held = comm.recv(source=0)
+    if comm.rank == 0:
+        comm.send(q[0], dest, tag=1)
+    if comm.rank == dest and (dest or not joint):  # the root of a broadcast holds no copy
+        qmpi.reset(held[0])
+        comm.recv(held[0], source=0, tag=1)
+        with pytest.raises(errors.OutstandingCopies, match=f"copy received.*tag 1.*{HERE}"):
+            comm.unbcast(held) if joint else comm.unrecv(held)
+        comm.unrecv(held[0])
+    elif comm.rank == dest:
+        comm.unrecv(comm.recv(source=0, tag=1))
+    comm.mpi.Barrier()
+    if comm.rank == dest and not joint:
+        comm.unrecv(held)
+    if comm.rank == 0:
+        comm.unsend(q[0])
+        if not joint:
+            comm.unsend(q)
+    if joint:
+        comm.unbcast(held)
+    lab.give_up()
+
+
 @pytest.mark.parametrize("bits", [(0, 0), (0, 1), (1, 0), (1, 1)])
 @pytest.mark.parametrize("measured", [0, 1])
 def test_a_partly_measured_copy_can_still_be_undone(lab: Lab, measured: int, bits: tuple[int, int]) -> None:

@@ -142,7 +142,7 @@ class Collective(Transfer):
         session, undo, site = self._session, operation.undo, call_site()
         if operation.side is Side.JOINT:
             others = [qubit for qubit in operation.qubits if qubit not in operation.originals]
-            session.obligations.refuse_originals(others, "undoing the copy")
+            session.obligations.refuse_others(others, operation, "undoing the copy")
         elif undo.steps:
             session.obligations.refuse_any(operation.qubits, "moving it back")
             session.core.require_zero(tuple(qubit for qubit in operation.qubits if qubit not in undo.result))

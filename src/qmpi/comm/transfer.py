@@ -231,7 +231,7 @@ class Transfer:
             obligations.close(operation)
             return self._nothing(None)
         if side is Side.COPY:
-            obligations.refuse_originals(qubits, "undoing the copy")
+            obligations.refuse_others(qubits, operation, "undoing the copy")
         elif not side.obliges:
             obligations.refuse_any(qubits, "moving it back")
         peer, context = self._members[operation.peer], self._context + INVERSE

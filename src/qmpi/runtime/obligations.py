@@ -143,17 +143,21 @@ class Obligations:
     def refuse_originals(self, qubits: Iterable[Qubit], what: str) -> None:
         """Raises OutstandingCopies if one of the qubits has copies elsewhere."""
         if self._of:
-            self._refuse(qubits, what, copies=False)
+            self._refuse(qubits, what, lambda operation, qubit: qubit in operation.originals)
 
     def refuse_any(self, qubits: Iterable[Qubit], what: str) -> None:
         """Raises OutstandingCopies if one of the qubits has copies elsewhere or is a copy itself."""
         if self._of:
-            self._refuse(qubits, what, copies=True)
+            self._refuse(qubits, what, lambda operation, qubit: True)
 
-    def _refuse(self, qubits: Iterable[Qubit], what: str, copies: bool) -> None:
+    def refuse_others(self, qubits: Iterable[Qubit], mine: Operation, what: str) -> None:
+        """Raises OutstandingCopies if one of the qubits is part of a copy beside this one: on, or anew after it had been reset."""
+        self._refuse(qubits, what, lambda operation, qubit: operation is not mine)
+
+    def _refuse(self, qubits: Iterable[Qubit], what: str, hinders: Callable[[Operation, Qubit], bool]) -> None:
         for qubit in qubits:
             for operation in self._of.get(qubit, ()):
-                if operation.id and (copies or qubit in operation.originals):
+                if operation.id and hinders(operation, qubit):
                     raise OutstandingCopies(f"{what} is refused, undo this first: {operation}")
 
     def discharge(self, qubit: Qubit, how: str) -> None:
