@@ -57,7 +57,8 @@ def numbered_program(size: int, number: int) -> list[Call]:
     """A program for so many ranks; the same wherever it is drawn."""
     rng = np.random.default_rng([size, number])
     makers = [partial(objects, rng, size)] * 4 + [partial(buffers, rng, size)] * 4
-    makers += [partial(messages, rng, size)] * 2 + [partial(parts, rng, size), partial(topologies, rng, size)]
+    makers += [partial(messages, rng, size)] * 2 + [partial(vectors, rng, size)] * 2
+    makers += [partial(parts, rng, size), partial(topologies, rng, size)]
     return [makers[rng.integers(len(makers))]() for _ in range(CALLS_PER_PROGRAM)]
 
 
@@ -90,13 +91,47 @@ def messages(rng: np.random.Generator, size: int) -> Call:
     """Every rank brings all messages, as (source, dest, tag, value) in the order in which each source sends, and its own seed."""
     count = int(rng.integers(1, 5 * size))
     sent = [(int(rng.integers(size)), int(rng.integers(size)), int(rng.integers(3)), int(rng.integers(1000))) for _ in range(count)]
-    name = str(rng.choice(["by source and tag", "any tag", "any source", "posted first", "arrays", "shift", "two requests"]))
+    matched = ["matched", "matched arrays"]
+    name = str(rng.choice(["by source and tag", "any tag", "any source", "posted first", "arrays", "shift", "two requests", *matched]))
     return Call(name, [(sent, int(rng.integers(1 << 30))) for _ in range(size)])
+
+
+def vectors(rng: np.random.Generator, size: int) -> Call:
+    """Every rank brings how many items each rank has for each, how buffers are described, and a seed for where their parts lie."""
+    name = str(rng.choice(["Gatherv", "Scatterv", "Allgatherv", "Alltoallv"]))
+    what = rng.integers(4, size=(size, size)).tolist(), str(rng.choice(["counts", "pair", "four", "letters"])), int(rng.integers(1 << 30))
+    return Call(name, [what] * size, int(rng.integers(size)), in_place=name != "Alltoallv" and bool(rng.integers(2)))
+
+
+def items(table: list[list[int]], source: int, dest: int) -> list[int]:
+    """What one rank has for another."""
+    return [1000 * source + 100 * dest + k for k in range(table[source][dest])]
+
+
+def places(counts: list[int], form: str, seed: int) -> list[int]:
+    """Where so many items for each rank begin: one after the other, or in any order and with gaps."""
+    if form == "counts":
+        return [sum(counts[:rank]) for rank in range(len(counts))]
+    rng, begins, end = np.random.default_rng(seed), [0] * len(counts), 0
+    for rank in rng.permutation(len(counts)):
+        begins[rank] = end + int(rng.integers(2))
+        end = begins[rank] + counts[rank]
+    return begins
+
+
+def arranged(rows: list[list[int]], form: str, seed: int) -> list[int]:
+    """The rows in one buffer, with -77 around them."""
+    counts = [len(row) for row in rows]
+    begins = places(counts, form, seed)
+    buffer = [-77] * (1 + max(begin + count for begin, count in zip(begins, counts, strict=True)))
+    for row, begin in zip(rows, begins, strict=True):
+        buffer[begin : begin + len(row)] = row
+    return buffer
 
 
 def parts(rng: np.random.Generator, size: int) -> Call:
     """Every rank brings a color (None for UNDEFINED) and a key."""
-    name = str(rng.choice(["split", "dup", "barriers"]))
+    name = str(rng.choice(["split", "split by type", "dup", "barriers", "broadcasts"]))
     return Call(name, [([None, 0, 3][rng.integers(3)], int(rng.integers(-3, 3))) for _ in range(size)])
 
 
@@ -186,6 +221,22 @@ def split(call: Call, rank: int) -> list[Any] | None:
     return [ranks.index(rank), len(ranks), ranks]
 
 
+def split_by_type(call: Call, rank: int) -> list[Any] | None:
+    """All ranks of these tests share one machine."""
+    return split(Call("split", [(None if color is None else 0, key) for color, key in call.data]), rank)
+
+
+def vectored(call: Call, rank: int) -> list[int] | None:
+    table, form, seed = call.data[rank]
+    here = rank == call.root
+    if call.name == "Scatterv":
+        return None if call.in_place and here else [-77, *items(table, call.root, rank), -77]
+    if call.name == "Gatherv" and not here:
+        return None
+    dest = {"Gatherv": call.root, "Allgatherv": 0, "Alltoallv": rank}[call.name]
+    return arranged([items(table, source, dest) for source in range(len(table))], form, seed)
+
+
 def grid(call: Call, rank: int) -> list[Any] | None:
     dims, periods, keep, steps = call.data[rank]
     cells = list(np.ndindex(*dims))
@@ -225,7 +276,15 @@ STEPS_EXPECTED: dict[str, Callable[[Call, int], Any]] = {
     "arrays": by_source,
     "shift": shifted,
     "two requests": lambda call, rank: [rank, rank + 100],
+    "matched": lambda call, rank: [[*message] for message in sorted(inbox(call, rank))],
+    "matched arrays": lambda call, rank: [[*message] for message in sorted(inbox(call, rank))],
+    "Gatherv": vectored,
+    "Scatterv": vectored,
+    "Allgatherv": vectored,
+    "Alltoallv": vectored,
     "split": split,
+    "split by type": split_by_type,
+    "broadcasts": lambda call, rank: [[[10 * root] * 3 for root in range(len(call.data))], list(range(len(call.data)))],
     "dup": lambda call, rank: ["twin", "first"],
     "barriers": lambda call, rank: True,
     "grid": grid,

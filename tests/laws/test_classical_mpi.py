@@ -30,6 +30,16 @@ def sit_in_probe(lab: Lab) -> None:
     lab.comm.mpi.recv(source=1, tag=77)
 
 
+def sit_in_matched_probe(lab: Lab) -> None:
+    lab.comm.mpi.mprobe(source=1, tag=77).recv()
+
+
+def poll_improbe(lab: Lab) -> None:
+    while (message := lab.comm.mpi.improbe(source=1, tag=77)) is None:
+        pass
+    message.recv()
+
+
 def poll_iprobe(lab: Lab) -> None:
     while not lab.comm.mpi.Iprobe(source=1, tag=77):
         pass
@@ -53,6 +63,16 @@ def bcast(lab: Lab) -> None:
     lab.comm.mpi.Bcast(np.zeros(1), root=1)
 
 
+def ibcast(lab: Lab) -> None:
+    lab.comm.mpi.Ibcast(np.zeros(1), root=1).Wait()
+
+
+def allgatherv(lab: Lab) -> None:
+    gathered = np.zeros(lab.comm.size)
+    lab.comm.mpi.Allgatherv(np.full(1, lab.comm.rank, "d"), [gathered, [1] * lab.comm.size])
+    assert gathered.tolist() == list(range(lab.comm.size))
+
+
 def allreduce(lab: Lab) -> None:
     assert lab.comm.mpi.allreduce(1) == lab.comm.size
 
@@ -68,10 +88,14 @@ def nothing(lab: Lab) -> None:
 SITUATIONS: dict[str, tuple[Callable[[Lab], None], Callable[[Lab], None]]] = {
     "recv": (sit_in_recv, release_by_message),
     "Probe": (sit_in_probe, release_by_message),
+    "mprobe": (sit_in_matched_probe, release_by_message),
+    "improbe": (poll_improbe, release_by_message),
     "Iprobe": (poll_iprobe, release_by_message),
     "ssend": (sit_in_ssend, release_ssend),
     "Barrier": (barrier, barrier),
     "Bcast": (bcast, bcast),
+    "Ibcast": (ibcast, ibcast),
+    "Allgatherv": (allgatherv, allgatherv),
     "allreduce": (allreduce, allreduce),
     "sleep": (sleep, nothing),
 }

@@ -19,7 +19,8 @@ from mpi4py import MPI
 
 import qmpi
 from qmpi.errors import MessageError
-from qmpi.world.classical import Cartesian, Classical, Group, Hub, Request, Status
+from qmpi.world import wildcards
+from qmpi.world.classical import Cartesian, Classical, Group, Hub, Matched, Request, Status
 from qmpi.world.classical.mailbox import ANY, Event, Mailbox, Message
 from tests.classical_programs import Call, expected, numbered_program
 from tests.laws.programs.classical_oracle import THREADS, on_threads, perform
@@ -80,13 +81,15 @@ def test_names_arguments_and_defaults_are_mpi4py_s(oracle: list[dict[str, Any]])
         definition = ast.parse(f"def {line}: ...").body[0]
         assert isinstance(definition, ast.FunctionDef)
         arguments = definition.args
-        defaults = [None] * (len(arguments.args) - len(arguments.defaults)) + [ast.unparse(each) for each in arguments.defaults]
+        written = [ast.unparse(each).replace("INFO_NULL", "None") for each in arguments.defaults]
+        defaults = [None] * (len(arguments.args) - len(arguments.defaults)) + written
         return {each.arg: default for each, default in zip(arguments.args, defaults, strict=True) if each.arg not in ("self", "cls")}
 
     checked = 0
-    for owner, model in ((Classical, "Intracomm"), (Cartesian, "Cartcomm"), (Group, "Group"), (Request, "Request")):
+    models = ((Classical, "Intracomm"), (Cartesian, "Cartcomm"), (Group, "Group"), (Request, "Request"), (Matched, "Message"))
+    for owner, model in models:
         for name, method in inspect.getmembers(owner, callable):
-            if not name.startswith("_") and name != "block":
+            if not name.startswith("_") and name not in ("block", "poll"):
                 assert ours(method) == theirs(oracle[0][model][name].splitlines()[0]), name
                 checked += 1
     assert {name for name in vars(Cartesian) if not name.startswith("_")} <= oracle[0]["Cartcomm"].keys()
@@ -181,6 +184,36 @@ def test_a_probe_that_waits_takes_nothing_either() -> None:
     mailbox.deliver(Message(0, 3, b"", received))
     assert probe.arrival.happened and not received.happened
     assert mailbox.receive(0, ANY).message is probe.message and received.happened
+
+
+def test_what_a_matched_probe_has_taken_nobody_else_receives(pair: tuple[Classical, Classical]) -> None:
+    first, second = pair
+    assert second.improbe() is None and second.Improbe(source=0, tag=3) is None
+    for number in range(3):
+        first.send(number, 1, tag=number)
+    taken = [second.mprobe(tag=1), Matched.probe(second), Matched.iprobe(second, 0, qmpi.ANY_TAG)]
+    assert not second.iprobe() and second.improbe() is None and all(taken)
+    assert [message.recv() for message in taken if message is not None] == [1, 0, 2] and not any(taken)
+    first.send("later", 1)
+    assert second.recv() == "later", "a probe that found nothing leaves nothing behind"
+
+
+def test_a_synchronous_send_is_over_when_what_a_matched_probe_took_is_received(pair: tuple[Classical, Classical]) -> None:
+    first, second = pair
+    request = first.issend("x", 1)
+    message = second.mprobe()
+    assert not request.Test()
+    assert message.recv() == "x" and request.Test()
+
+
+def test_a_matched_probe_of_proc_null_takes_a_message_of_nothing(pair: tuple[Classical, Classical]) -> None:
+    first, _ = pair
+    for message in (first.mprobe(qmpi.PROC_NULL), first.improbe(MPI.PROC_NULL)):
+        assert message is not None
+        status = Status()
+        assert message.recv(status) is None and message.irecv().wait() is None and message
+        assert wildcards.means(status.source, qmpi.PROC_NULL) and status.count == 0
+        message.Recv(np.zeros(1))
 
 
 def test_a_synchronous_send_is_over_when_a_receive_has_taken_it(pair: tuple[Classical, Classical]) -> None:
@@ -289,6 +322,47 @@ def test_the_memory_of_every_kind_of_buffer_travels(pair: tuple[Classical, Class
         first.Send(sent, 1)
         second.Recv(buffer)
     assert got.tobytes() == array.tobytes(order="A") and np.array_equal(target, array)
+
+
+PART = np.arange(6.0)[2:4].tobytes()
+
+
+@pytest.mark.parametrize(
+    "spec",
+    [
+        lambda array: [array, (2, 2)],
+        lambda array: (array, 2, 2, "d"),
+        lambda array: [array, (2, 2), "d"],
+        lambda array: [array, 2, 2, MPI.DOUBLE],
+        lambda array: [array, (2, 2), MPI.DOUBLE],
+        lambda array: [array, 16, 16, MPI.BYTE],
+        lambda array: [array, np.int64(4), np.int32(4), "i"],
+        lambda array: [array[2:4], MPI.DOUBLE],
+        lambda array: [array[2:], 2],
+        lambda array: [array[2:], 2, "d"],
+    ],
+)
+def test_a_part_of_a_buffer_is_described_as_for_mpi4py(pair: tuple[Classical, Classical], spec: Callable[[Any], Any]) -> None:
+    first, second = pair
+    got, target = np.zeros(2), np.zeros(6)
+    for buffer in (got, spec(target)):
+        first.Send(spec(np.arange(6.0)), 1)
+        second.Recv(buffer)
+    assert got.tobytes() == PART and target.tolist() == [0, 0, 2, 3, 0, 0]
+
+
+def test_the_count_of_a_collective_buffer_is_that_of_each_rank() -> None:
+    def work(comm: Classical) -> Any:
+        own, all_, some = np.arange(4) + 10 * comm.rank, np.full(7, -77), np.full(3, -77)
+        comm.Allgather([own, 2], [all_, 2, 3, "l"])
+        comm.Scatter([all_, 1, 4, "l"], [some, 1], root=1)
+        comm.Allreduce([own, (2, 1)], [some, (2, 1)])
+        uneven = np.full(3 if comm.rank == 0 else 2, -77)
+        comm.Scatterv(np.arange(5), uneven)  # dealt out as evenly as can be
+        return all_.tolist(), some.tolist(), uneven.tolist()
+
+    expected = [-77, -77, -77, 0, 1, 10, 11]
+    assert on_threads(2, work) == [(expected, [1, 12, 14], [0, 1, 2]), (expected, [10, 12, 14], [3, 4])]
 
 
 def test_a_message_may_be_shorter_than_the_buffer_but_not_longer(pair: tuple[Classical, Classical]) -> None:

@@ -52,6 +52,12 @@ WAITS: dict[str, Callable[[Classical], Any]] = {
     "alltoall": lambda comm: comm.alltoall([1, 2]),
     "reduce": lambda comm: comm.reduce(1, root=1),
     "allreduce": lambda comm: comm.allreduce(1),
+    "mprobe": lambda comm: comm.mprobe(),
+    "Ibcast": lambda comm: comm.Ibcast(np.zeros(1)).Wait(),
+    "Scatterv": lambda comm: comm.Scatterv(None, np.zeros(1)),
+    "Gatherv": lambda comm: comm.Gatherv(np.zeros(1), np.zeros(2), root=1),
+    "Allgatherv": lambda comm: comm.Allgatherv(np.zeros(1), np.zeros(2)),
+    "Alltoallv": lambda comm: comm.Alltoallv(np.zeros(2), np.zeros(2)),
     "scan": lambda comm: comm.scan(1),
     "exscan": lambda comm: comm.exscan(1),
     "Allreduce": lambda comm: comm.Allreduce(np.zeros(1), np.zeros(1)),
@@ -147,22 +153,29 @@ def test_abort_ends_the_run(pair: tuple[Classical, Classical]) -> None:
 # --- refusals -----------------------------------------------------------------------------------------------------------------------------
 
 
+def _received_twice(comm: Classical) -> None:
+    comm.send(1, 0)
+    message = comm.mprobe()
+    message.recv()
+    message.recv()
+
+
 @pytest.mark.parametrize(
     ("call", "kind", "text"),
     [
-        (lambda comm: comm.send(1, 1), RankOutOfRange, r"rank 1 is not one of 0 … 0 \(or PROC_NULL\)"),
+        (lambda comm: comm.send(1, 1), RankOutOfRange, r"rank 1 is not one of 0 to 0 \(or PROC_NULL\)"),
         (lambda comm: comm.send(1, -77), RankOutOfRange, "rank -77 is not"),
         (lambda comm: comm.send(1, 0.0), RankOutOfRange, "rank 0.0 is not"),
         (lambda comm: comm.send(1, qmpi.ANY_SOURCE), RankOutOfRange, "rank qmpi.ANY_SOURCE is not"),
         (lambda comm: comm.bcast(1, root=1), RankOutOfRange, "rank 1 is not"),
         (lambda comm: comm.reduce(1, root=qmpi.PROC_NULL), RankOutOfRange, "PROC_NULL cannot be the root"),
-        (lambda comm: comm.send(1, 0, -1), TagOutOfRange, "tag -1 is not one of 0 … 2147483647"),
+        (lambda comm: comm.send(1, 0, -1), TagOutOfRange, "tag -1 is not one of 0 to 2147483647"),
         (lambda comm: comm.send(1, 0, 2**31), TagOutOfRange, "tag 2147483648 is not"),
         (lambda comm: comm.irecv(tag="x"), TagOutOfRange, "tag 'x' is not"),
         (lambda comm: comm.scatter([1, 2]), InvalidArgument, "expecting 1 items, one for each rank, got 2"),
         (lambda comm: comm.alltoall([]), InvalidArgument, "expecting 1 items, one for each rank, got 0"),
         (lambda comm: comm.Split(-5), InvalidArgument, "color -5 is not an integer from 0 on"),
-        (lambda comm: comm.Create_cart([2]), InvalidArgument, r"dims \[2\] make no grid of 1 … 1 ranks"),
+        (lambda comm: comm.Create_cart([2]), InvalidArgument, r"dims \[2\] make no grid of 1 to 1 ranks"),
         (lambda comm: comm.Create_cart([1, 0]), InvalidArgument, r"dims \[1, 0\] make no grid"),
         (lambda comm: comm.Create_cart([-1, -1]), InvalidArgument, r"dims \[-1, -1\] make no grid"),
         (lambda comm: comm.Create_cart(1), InvalidArgument, "expecting a row of integers, not 1"),
@@ -173,12 +186,12 @@ def test_abort_ends_the_run(pair: tuple[Classical, Classical]) -> None:
         (lambda comm: comm.Create_cart([1]).Shift(1, 1), InvalidArgument, "direction 1 is not one of the 1 dimensions"),
         (lambda comm: comm.Create_cart([1]).Shift(-1, 1), InvalidArgument, "direction -1 is not"),
         (lambda comm: comm.Create_cart([1]).Shift(0, "x"), InvalidArgument, r"expecting a row of integers, not \['x'\]"),
-        (lambda comm: comm.Create_cart([1]).Get_coords(1), RankOutOfRange, "rank 1 is not one of 0 … 0"),
+        (lambda comm: comm.Create_cart([1]).Get_coords(1), RankOutOfRange, "rank 1 is not one of 0 to 0"),
         (lambda comm: comm.Create_cart([1]).Get_coords(qmpi.PROC_NULL), RankOutOfRange, "rank qmpi.PROC_NULL is not"),
         (lambda comm: comm.Create_cart([1]).Get_cart_rank([1]), RankOutOfRange, r"coordinates \[1\] lie outside of the grid \[1\]"),
         (lambda comm: comm.Create_cart([1]).Get_cart_rank([0, 0]), InvalidArgument, r"expecting 1 integers, not \[0, 0\]"),
         (lambda comm: comm.Create_cart([1]).Sub([]), InvalidArgument, r"expecting 1 integers, not \[\]"),
-        (lambda comm: comm.Get_group().Incl([1]), RankOutOfRange, r"ranks \[1\] are not all of 0 … 0, which the group has"),
+        (lambda comm: comm.Get_group().Incl([1]), RankOutOfRange, r"ranks \[1\] are not all of 0 to 0, which the group has"),
         (lambda comm: comm.Get_group().Excl([-1]), RankOutOfRange, r"ranks \[-1\] are not"),
         (lambda comm: comm.Get_group().Incl([0, 0]), InvalidArgument, r"ranks \[0, 0\] of a group must be different"),
         (lambda comm: comm.Get_group().Incl(0), InvalidArgument, "expecting a row of integers, not 0"),
@@ -191,7 +204,20 @@ def test_abort_ends_the_run(pair: tuple[Classical, Classical]) -> None:
         (lambda comm: comm.Send(None, 0), InvalidArgument, "take an array, not NoneType"),
         (lambda comm: comm.Send(np.zeros((3, 3))[:, 1], 0), InvalidArgument, "not contiguous"),
         (lambda comm: comm.Send(np.array([None]), 0), InvalidArgument, "Python objects has no memory"),
-        (lambda comm: comm.Send([np.zeros(3), 2], 0), InvalidArgument, "no counts or displacements"),
+        (lambda comm: comm.Send([np.zeros(3), 4], 0), InvalidArgument, "the buffer of 3 items has no 4 from item 0 on"),
+        (lambda comm: comm.Send([np.zeros(3), 2, 2, "d"], 0), InvalidArgument, "the buffer of 3 items has no 2 from item 2 on"),
+        (lambda comm: comm.Send([np.zeros(3), -1], 0), InvalidArgument, "the buffer of 3 items has no -1 from item 0 on"),
+        (lambda comm: comm.Send([np.zeros(3), 1.0], 0), InvalidArgument, r"expecting a row of integers, not \[1.0\]"),
+        (lambda comm: comm.Send([np.zeros(3), 1, 1, "d", 1], 0), InvalidArgument, "a buffer is described by"),
+        (lambda comm: comm.Send([np.zeros(3), "no type"], 0), InvalidArgument, "'no type' is no datatype of which an array of 24 bytes"),
+        (lambda comm: comm.Send([np.zeros(3, "i4"), "d"], 0), InvalidArgument, "'d' is no datatype of which an array of 12 bytes"),
+        (lambda comm: comm.Gatherv(np.zeros(1), [np.zeros(1), [1, 1]]), InvalidArgument, r"expecting 1 integers, not \[1, 1\]"),
+        (lambda comm: comm.Gatherv(np.zeros(1), [np.zeros(1), [1], [1], "d"]), InvalidArgument, "has no 1 from item 1 on"),
+        (lambda comm: comm.Allgatherv(np.zeros(2), [np.zeros(2), [1]]), MessageError, "16 bytes have come for a buffer of 8"),
+        (lambda comm: comm.Scatterv(np.zeros(1), b"read-only"), InvalidArgument, "read-only"),
+        (lambda comm: comm.Ibcast("text"), InvalidArgument, "take an array, not str"),
+        (lambda comm: comm.Split_type(-5), InvalidArgument, "split by no other type than mpi4py's COMM_TYPE_SHARED, not -5"),
+        (lambda comm: _received_twice(comm), InvalidArgument, "each is received once"),
         (lambda comm: comm.Bcast(wildcards.IN_PLACE), InvalidArgument, "IN_PLACE stands here for no buffer"),
         (lambda comm: comm.Irecv(b"read-only"), InvalidArgument, "read-only"),
         (lambda comm: comm.Allgather(np.zeros(2), np.zeros(3)), MessageError, "16 bytes have come for a buffer of 24"),

@@ -93,7 +93,7 @@ def _read(path: str) -> Recording:
     about = _FIRST_LINE_IS.match(first)
     measured = [_LINE_IS.match(line) for line in lines]
     if about is None or not all(measured):
-        raise InvalidArgument(f"QMPI_ORDER: {path} was not written by QMPI_ORDER=record:…")
+        raise InvalidArgument(f"QMPI_ORDER: {path} was not written by QMPI_ORDER=record:FILE")
     seed, mode, ranks = about.groups()
     rows = tuple((int(m[1]), m[2] == "protocol", int(m[3]), int(m[4])) for m in measured if m is not None)
     return Recording(int(seed), mode, int(ranks), rows)

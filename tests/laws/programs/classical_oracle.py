@@ -17,7 +17,17 @@ from typing import Any
 import numpy as np
 
 from qmpi.world import classical, wildcards
-from tests.classical_programs import BUFFER_CALLS, FUNCTIONS, Call, flattened, inbox, numbered_program
+from tests.classical_programs import (
+    BUFFER_CALLS,
+    FUNCTIONS,
+    Call,
+    arranged,
+    flattened,
+    inbox,
+    items,
+    numbered_program,
+    places,
+)
 
 JOIN_S = 100
 
@@ -172,6 +182,111 @@ def receive_arrays(comm: Any, library: Any, call: Call) -> list[list[int]]:
     return rows
 
 
+def receive_matched(comm: Any, library: Any, call: Call) -> list[list[int]]:
+    """What a matched probe has taken, no other receive or probe sees; they are received in any order."""
+    requests, taken = send_all(comm, call), []
+    for k, _ in enumerate(inbox(call, comm.rank)):
+        status, message = library.Status(), None
+        if k % 2:
+            message = comm.mprobe(status=status)
+        while message is None:
+            message = comm.improbe(status=status)
+        assert message
+        taken.append([status.Get_source(), status.Get_tag(), message])
+    comm.barrier()
+    rows = []
+    for source, tag, message in reversed(taken):
+        status = library.Status()
+        rows.append([source, tag, message.recv(status) if source % 2 else message.irecv().wait(status)])
+        assert (status.Get_source(), status.Get_tag()) == (source, tag) and not message
+    for request in requests:
+        request.wait()
+    comm.barrier()
+    return sorted(rows)
+
+
+def receive_matched_arrays(comm: Any, library: Any, call: Call) -> list[list[int]]:
+    """Each value as so many items of itself, and itself."""
+    sent = [message for message in call.data[comm.rank][0] if message[0] == comm.rank]
+    arrays = [np.full(1 + value % 7, value, "int64") for _, _, _, value in sent]
+    requests = [comm.Issend(array, dest, tag) for array, (_, dest, tag, _) in zip(arrays, sent, strict=True)]
+    rows = []
+    for k, _ in enumerate(inbox(call, comm.rank)):
+        status, target = library.Status(), np.full(9, -77, "int64")
+        message = comm.Mprobe(status=status)
+        length = status.Get_count() // 8
+        spec = [target, length, 1, "l"]
+        if k % 2:
+            message.Recv(spec, status)
+        else:
+            message.Irecv(spec).Wait(status)
+        assert target.tolist() == [-77] + [target[1]] * length + [-77] * (8 - length) and length == 1 + target[1] % 7
+        rows.append([status.Get_source(), status.Get_tag(), int(target[1])])
+    for request in requests:
+        request.Wait()
+    comm.barrier()
+    return sorted(rows)
+
+
+def perform_vectors(comm: Any, library: Any, call: Call) -> list[int] | None:
+    table, form, seed = call.data[comm.rank]
+    ranks, rank, root = range(comm.size), comm.rank, call.root
+    in_place = call.in_place and (rank == root or call.name == "Allgatherv")
+
+    def described(rows: list[list[int]]) -> tuple[Any, Any]:
+        """A buffer with these rows, and one of the ways to say where they are."""
+        counts, buffer = [len(row) for row in rows], np.array(arranged(rows, form, seed), "int64")
+        begins = places(counts, form, seed)
+        how = {"counts": [counts], "pair": [(counts, begins)], "four": [counts, begins, "l"], "letters": [np.array(counts), begins, "q"]}
+        return buffer, [buffer, *how[form]]
+
+    def simple(row: list[int]) -> tuple[Any, Any]:
+        buffer = np.array([-77, *row, -77], "int64")
+        return buffer, {"counts": buffer[1:-1], "pair": [buffer, (len(row), 1)]}.get(form, [buffer, len(row), 1, "l"])
+
+    if call.name == "Scatterv":
+        _, sent = described([items(table, root, dest) for dest in ranks]) if rank == root else (None, None)
+        got, target = simple([-77] * table[root][rank])
+        comm.Scatterv(sent, library.IN_PLACE if in_place else target, root=root)
+        return None if in_place else got.tolist()  # type: ignore[no-any-return]
+    if call.name == "Alltoallv":
+        _, sent = described([items(table, rank, dest) for dest in ranks])
+        got, target = described([[-77] * table[source][rank] for source in ranks])
+        comm.Alltoallv(sent, target)
+        return got.tolist()  # type: ignore[no-any-return]
+    dest = root if call.name == "Gatherv" else 0
+    rows = [items(table, source, dest) if in_place and source == rank else [-77] * table[source][dest] for source in ranks]
+    got, target = described(rows)
+    _, sent = simple(items(table, rank, dest))
+    if call.name == "Allgatherv":
+        comm.Allgatherv(library.IN_PLACE if in_place else sent, target)
+        return got.tolist()  # type: ignore[no-any-return]
+    comm.Gatherv(library.IN_PLACE if in_place else sent, target if rank == root else None, root=root)
+    return got.tolist() if rank == root else None
+
+
+def perform_broadcasts(comm: Any, library: Any, call: Call) -> list[Any]:
+    """All at once, waited for in the other order, with another collective in between."""
+    buffers = [np.full(3, 10 * root if comm.rank == root else -77) for root in range(comm.size)]
+    requests = [comm.Ibcast(buffer, root=root) for root, buffer in enumerate(buffers)]
+    between = comm.allgather(comm.rank)
+    for request in reversed(requests):
+        request.Wait()
+    return [[buffer.tolist() for buffer in buffers], between]
+
+
+def perform_split_by_type(comm: Any, library: Any, call: Call) -> list[Any] | None:
+    from mpi4py import MPI
+
+    color, key = call.data[comm.rank]
+    part = comm.Split_type(library.UNDEFINED if color is None else MPI.COMM_TYPE_SHARED, key)
+    if not part:
+        return None
+    result = [part.rank, part.size, part.allgather(comm.rank)]
+    part.Free()
+    return result
+
+
 def shift(comm: Any, library: Any, call: Call) -> list[int | None]:
     """Along the open chain, whose ends talk to nobody, and along the ring."""
     up = comm.rank + 1 if comm.rank + 1 < comm.size else library.PROC_NULL
@@ -283,9 +398,17 @@ STEPS: dict[str, Callable[[Any, Any, Call], Any]] = {
     "any source": receive_any_source,
     "posted first": receive_posted_first,
     "arrays": receive_arrays,
+    "matched": receive_matched,
+    "matched arrays": receive_matched_arrays,
+    "Gatherv": perform_vectors,
+    "Scatterv": perform_vectors,
+    "Allgatherv": perform_vectors,
+    "Alltoallv": perform_vectors,
     "shift": shift,
     "two requests": two_requests,
     "split": perform_split,
+    "split by type": perform_split_by_type,
+    "broadcasts": perform_broadcasts,
     "dup": perform_dup,
     "barriers": perform_barriers,
     "grid": perform_grid,
@@ -298,7 +421,7 @@ if __name__ == "__main__":
 
     world = MPI.COMM_WORLD
     if world.rank == 0:
-        owners = (MPI.Intracomm, MPI.Cartcomm, MPI.Group, MPI.Request)
+        owners = (MPI.Intracomm, MPI.Cartcomm, MPI.Group, MPI.Request, MPI.Message)
         print(
             json.dumps({owner.__name__: {name: getattr(owner, name).__doc__ for name in dir(owner) if name[0] != "_"} for owner in owners})
         )

@@ -5,6 +5,7 @@ It has mpi4py's names, arguments, defaults and results. Knows nothing of qubits,
 
 from .communicator import Cartesian, Classical, Hub
 from .group import Group
+from .matched import Matched
 from .request import Request, Status
 
-__all__ = ["Cartesian", "Classical", "Group", "Hub", "Request", "Status"]
+__all__ = ["Cartesian", "Classical", "Group", "Hub", "Matched", "Request", "Status"]

@@ -16,9 +16,10 @@ from numpy.typing import NDArray
 
 from ...errors import InvalidArgument, RankOutOfRange
 from ..wildcards import IN_PLACE, means, of_mpi4py
-from .buffers import fill, flat, reduction, split, writable
+from .buffers import Octets, fill, flat, flat_parts, reduction, split, writable, writable_parts
 from .mailbox import Message
-from .messages import Messages, packed
+from .matched import packed
+from .messages import Messages
 from .request import Request
 
 Operator = Callable[[Any, Any], Any]
@@ -52,6 +53,15 @@ def _refuse_unless_callable(op: Any) -> None:
 def _own(sendbuf: Any, recvbuf: Any) -> NDArray[Any]:
     """What this rank brings; IN_PLACE it lies where the result will."""
     return flat(recvbuf if means(sendbuf, IN_PLACE) else sendbuf)
+
+
+def _bytes(parts: list[NDArray[Any]]) -> list[bytes]:
+    return [part.tobytes() for part in parts]
+
+
+def _fill_all(targets: list[Octets], rows: list[bytes]) -> None:
+    for target, row in zip(targets, rows, strict=True):
+        fill(target, row)
 
 
 def _rows(objects: Any, count: int) -> list[bytes]:
@@ -124,31 +134,70 @@ class Collectives(Messages):
         else:
             fill(writable(buf), self._down(None, root))
 
+    def Ibcast(self, buf: Any, root: Any = 0) -> Request:
+        """Starts `Bcast`; the array is written when the request is waited for. The root's is free again at once."""
+        self._check()
+        root = self._root(root)
+        if self.rank == root:
+            data = flat(buf).tobytes()
+            for rank in range(self.size):
+                if rank != root:
+                    self._tell(rank, data)
+            return Request(self._check)
+        target, wanted = writable(buf), self._shared.collectives[self.rank].receive(root, 0)
+        return Request(
+            self._check,
+            wanted.arrival,
+            lambda status: fill(target, wanted.message.data),
+            cannot=lambda: self._shared.ended([root]),
+        )
+
     def Scatter(self, sendbuf: Any, recvbuf: Any, root: Any = 0) -> None:
         """Writes this rank's part of the root's array. At the root `recvbuf` may be IN_PLACE."""
         root = self._root(root)
-        parts = [part.tobytes() for part in split(flat(sendbuf), self.size)] if self.rank == root else None
-        target = None if self.rank == root and means(recvbuf, IN_PLACE) else writable(recvbuf)
-        part = self._scatter(parts, root)
-        if target is not None:
-            fill(target, part)
+        parts = _bytes(split(flat(sendbuf, self.size), self.size)) if self.rank == root else None
+        self._scatter_into(recvbuf, parts, root)
+
+    def Scatterv(self, sendbuf: Any, recvbuf: Any, root: Any = 0) -> None:
+        """`Scatter` of parts that need not be equal. Its buffer may be `[array, counts, displacements, datatype]`."""
+        root = self._root(root)
+        parts = _bytes(flat_parts(sendbuf, self.size)) if self.rank == root else None
+        self._scatter_into(recvbuf, parts, root)
 
     def Gather(self, sendbuf: Any, recvbuf: Any, root: Any = 0) -> None:
         """Writes all ranks' arrays into the root's. There `sendbuf` may be IN_PLACE."""
         root = self._root(root)
-        target = writable(recvbuf) if self.rank == root else None
+        target = writable(recvbuf, self.size) if self.rank == root else None
         rows = self._gather(self._part(sendbuf, recvbuf), root)
         if target is not None:
             fill(target, b"".join(rows))
 
+    def Gatherv(self, sendbuf: Any, recvbuf: Any, root: Any = 0) -> None:
+        """`Gather` of arrays that need not be equally long. The root's buffer may be `[array, counts, displacements, datatype]`."""
+        root = self._root(root)
+        targets = writable_parts(recvbuf, self.size) if self.rank == root else []
+        rows = self._gather((targets[root] if means(sendbuf, IN_PLACE) else flat(sendbuf)).tobytes(), root)
+        if self.rank == root:
+            _fill_all(targets, rows)
+
     def Allgather(self, sendbuf: Any, recvbuf: Any) -> None:
         """Writes all ranks' arrays into every rank's. `sendbuf` may be IN_PLACE."""
-        fill(writable(recvbuf), b"".join(self._allgather(self._part(sendbuf, recvbuf))))
+        fill(writable(recvbuf, self.size), b"".join(self._allgather(self._part(sendbuf, recvbuf))))
+
+    def Allgatherv(self, sendbuf: Any, recvbuf: Any) -> None:
+        """`Allgather` of arrays that need not be equally long. `recvbuf` may be `[array, counts, displacements, datatype]`."""
+        targets = writable_parts(recvbuf, self.size)
+        _fill_all(targets, self._allgather((targets[self.rank] if means(sendbuf, IN_PLACE) else flat(sendbuf)).tobytes()))
 
     def Alltoall(self, sendbuf: Any, recvbuf: Any) -> None:
         """Writes what each rank has for this one. `sendbuf` may be IN_PLACE."""
-        parts = [part.tobytes() for part in split(_own(sendbuf, recvbuf), self.size)]
-        fill(writable(recvbuf), b"".join(self._alltoall(parts)))
+        own = flat(recvbuf if means(sendbuf, IN_PLACE) else sendbuf, self.size)
+        fill(writable(recvbuf, self.size), b"".join(self._alltoall(_bytes(split(own, self.size)))))
+
+    def Alltoallv(self, sendbuf: Any, recvbuf: Any) -> None:
+        """`Alltoall` of parts that need not be equal. Both buffers may be `[array, counts, displacements, datatype]`."""
+        parts = _bytes(flat_parts(recvbuf if means(sendbuf, IN_PLACE) else sendbuf, self.size))
+        _fill_all(writable_parts(recvbuf, self.size), self._alltoall(parts))
 
     def Reduce(self, sendbuf: Any, recvbuf: Any, op: Operator = operator.add, root: Any = 0) -> None:
         """Writes at the root `op` over all ranks' arrays, item by item. There `sendbuf` may be IN_PLACE."""
@@ -186,8 +235,14 @@ class Collectives(Messages):
 
     def _part(self, sendbuf: Any, recvbuf: Any) -> bytes:
         """What this rank brings to a gathering."""
-        own = _own(sendbuf, recvbuf)
-        return (split(own, self.size)[self.rank] if means(sendbuf, IN_PLACE) else own).tobytes()
+        own = split(flat(recvbuf, self.size), self.size)[self.rank] if means(sendbuf, IN_PLACE) else flat(sendbuf)
+        return own.tobytes()
+
+    def _scatter_into(self, recvbuf: Any, parts: list[bytes] | None, root: int) -> None:
+        target = None if self.rank == root and means(recvbuf, IN_PLACE) else writable(recvbuf)
+        part = self._scatter(parts, root)
+        if target is not None:
+            fill(target, part)
 
     # --- over messages -----------------------------------------------------------------------------------------------------------
 

@@ -9,11 +9,11 @@ from itertools import count
 from typing import Any, NoReturn
 
 from ...errors import InvalidArgument, PeerFailed
-from ..wildcards import PROC_NULL, UNDEFINED, means
+from ..wildcards import PROC_NULL, UNDEFINED, means, of_mpi4py
 from .collectives import Collectives
 from .context import Context
 from .group import Group, members_of
-from .messages import integer
+from .integers import integer
 from .topology import Grid
 
 
@@ -85,6 +85,20 @@ class Classical(Collectives):
         """
         place = self._split(color, key)
         return None if place is None else Classical(self.hub, *place)
+
+    def Split_type(self, split_type: Any, key: Any = 0, info: Any = None) -> Classical | None:
+        """A communicator of the ranks that share memory: all of them, as threads of one process do. **Collective.**
+
+        Args:
+            split_type: mpi4py's COMM_TYPE_SHARED; UNDEFINED takes no part.
+            key: as of `Split`.
+            info: ignored.
+        """
+        if means(split_type, UNDEFINED):
+            return self.Split(None, key)
+        if integer(split_type) != of_mpi4py("COMM_TYPE_SHARED"):
+            raise InvalidArgument(f"ranks that are threads are split by no other type than mpi4py's COMM_TYPE_SHARED, not {split_type!r}")
+        return self.Split(0, key)
 
     def _split(self, color: Any, key: Any) -> tuple[Context, int] | None:
         self._check()

@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import InvalidArgument, RankOutOfRange
 from ..wildcards import PROC_NULL, UNDEFINED, means
-from .messages import integers
+from .integers import integers
 
 
 def members_of(group: Any) -> tuple[int, ...]:
@@ -94,7 +94,7 @@ class Group:
     def _places(self, ranks: Any) -> tuple[int, ...]:
         places = integers(ranks)
         if any(not 0 <= place < self.size for place in places):
-            raise RankOutOfRange(f"ranks {list(ranks)!r} are not all of 0 … {self.size - 1}, which the group has")
+            raise RankOutOfRange(f"ranks {list(ranks)!r} are not all of 0 to {self.size - 1}, which the group has")
         if len(set(places)) < len(places):
             raise InvalidArgument(f"ranks {list(ranks)!r} of a group must be different")
         return places

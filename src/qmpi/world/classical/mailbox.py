@@ -104,6 +104,16 @@ class Receive:
             message.received.happen()
 
 
+class Claim(Receive):
+    """A matched probe: takes the message, whose sender waits until it is received."""
+
+    __slots__ = ()
+
+    def take(self, message: Message) -> None:
+        """Ends the probe."""
+        self.see(message)
+
+
 class Mailbox:
     """The messages that one rank has not received, and its receives and probes that nothing has matched, in one context."""
 
@@ -131,7 +141,13 @@ class Mailbox:
 
     def receive(self, source: int, tag: int) -> Receive:
         """Takes the oldest message that fits, now or when it comes."""
-        wanted = Receive(source, tag)
+        return self._take(Receive(source, tag))
+
+    def claim(self, source: int, tag: int) -> Receive:
+        """`receive` for a matched probe."""
+        return self._take(Claim(source, tag))
+
+    def _take(self, wanted: Receive) -> Receive:
         with self._lock:
             message = self._oldest(wanted)
             if message is None:

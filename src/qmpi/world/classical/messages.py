@@ -6,47 +6,19 @@ has taken it.
 
 from __future__ import annotations
 
-import operator
-import pickle
 from collections.abc import Callable
 from typing import Any, Literal
 
-from ...errors import Closed, InvalidArgument, RankOutOfRange, TagOutOfRange
+from ...errors import Closed, RankOutOfRange, TagOutOfRange
 from ..wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, means
-from .buffers import fill_front, flat, writable
+from .buffers import flat
 from .context import Context
+from .integers import integer
 from .mailbox import ANY, Event, Message, Receive
+from .matched import Matched, packed, reader, unpacked
 from .request import Request, report, report_nothing
 
 MAX_TAG = 2**31 - 1
-
-
-def packed(obj: Any) -> bytes:
-    """An object as it travels."""
-    return pickle.dumps(obj, pickle.HIGHEST_PROTOCOL)
-
-
-def integer(value: Any) -> int:
-    """-1, which is no rank or tag, for what is no integer."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        return -1
-
-
-def integers(values: Any, count: int | None = None) -> tuple[int, ...]:
-    """A row of integers, of so many if that is given.
-
-    Raises:
-        InvalidArgument: it is none.
-    """
-    try:
-        row = tuple(map(operator.index, values))
-    except TypeError:
-        raise InvalidArgument(f"expecting a row of integers, not {values!r}") from None
-    if count not in (None, len(row)):
-        raise InvalidArgument(f"expecting {count} integers, not {values!r}")
-    return row
 
 
 class Messages:
@@ -97,11 +69,11 @@ class Messages:
 
     def recv(self, buf: Any = None, source: Any = ANY_SOURCE, tag: Any = ANY_TAG, status: Any = None) -> Any:
         """Receives an object. `buf` is ignored."""
-        return self._expect(source, tag, pickle.loads).block(status)
+        return self._expect(source, tag, unpacked).block(status)
 
     def irecv(self, buf: Any = None, source: Any = ANY_SOURCE, tag: Any = ANY_TAG) -> Request:
         """Starts to receive an object, which is the result of `wait`. `buf` is ignored."""
-        return self._expect(source, tag, pickle.loads)
+        return self._expect(source, tag, unpacked)
 
     def sendrecv(
         self,
@@ -141,8 +113,7 @@ class Messages:
 
     def Irecv(self, buf: Any, source: Any = ANY_SOURCE, tag: Any = ANY_TAG) -> Request:
         """Starts to receive into an array, which is written when the request is waited for."""
-        target = writable(buf)
-        return self._expect(source, tag, lambda data: fill_front(target, data))
+        return self._expect(source, tag, reader(buf))
 
     def Sendrecv(
         self,
@@ -167,13 +138,20 @@ class Messages:
 
     def iprobe(self, source: Any = ANY_SOURCE, tag: Any = ANY_TAG, status: Any = None) -> bool:
         """Whether there is a message to receive; does not wait."""
-        seen = self._look(source, tag)
-        found, _ = seen.test(status)
-        seen.Cancel()
-        return found
+        return self._look(source, tag).poll(status)[0]
+
+    def mprobe(self, source: Any = ANY_SOURCE, tag: Any = ANY_TAG, status: Any = None) -> Matched:
+        """Waits until there is a message to receive, and takes it: only who has the result can receive it."""
+        return self._take(source, tag).block(status)  # type: ignore[no-any-return]
+
+    def improbe(self, source: Any = ANY_SOURCE, tag: Any = ANY_TAG, status: Any = None) -> Matched | None:
+        """Takes a message to receive, if there is one; does not wait."""
+        return self._take(source, tag).poll(status)[1]  # type: ignore[no-any-return]
 
     Probe = probe
     Iprobe = iprobe
+    Mprobe = mprobe
+    Improbe = improbe
 
     # --- matching ----------------------------------------------------------------------------------------------------------------
 
@@ -185,24 +163,32 @@ class Messages:
         self._shared.messages[peer].deliver(Message(self.rank, tag, data, received))
         return Request(self._check, received, cannot=lambda: self._shared.ended([peer]))
 
-    def _expect(self, source: Any, tag: Any, read: Callable[[bytes], Any]) -> Request:
+    def _expect(self, source: Any, tag: Any, read: Callable[[Message | None], Any]) -> Request:
         return self._match(self._inbox.receive, source, tag, read)
 
     def _look(self, source: Any, tag: Any) -> Request:
-        return self._match(self._inbox.probe, source, tag, lambda data: None)
+        return self._match(self._inbox.probe, source, tag, lambda message: None)
 
-    def _match(self, post: Callable[[int, int], Receive], source: Any, tag: Any, read: Callable[[bytes], Any]) -> Request:
+    def _take(self, source: Any, tag: Any) -> Request:
+        return self._match(self._inbox.claim, source, tag, lambda message: Matched(self._check, message, source))
+
+    def _match(self, post: Callable[[int, int], Receive], source: Any, tag: Any, read: Callable[[Message | None], Any]) -> Request:
         self._check()
         peer = ANY if means(source, ANY_SOURCE) else self._peer(source)
         wanted_tag = ANY if means(tag, ANY_TAG) else self._tag(tag)
         if peer is None:
-            return Request(self._check, None, lambda status: report_nothing(status, source))
+
+            def nothing(status: Any) -> Any:
+                report_nothing(status, source)
+                return read(None)
+
+            return Request(self._check, None, nothing)
         wanted = post(peer, wanted_tag)
 
         def finish(status: Any) -> Any:
             message = wanted.message
             report(status, message.source, message.tag, len(message.data))
-            return read(message.data)
+            return read(message)
 
         senders = range(self.size) if peer == ANY else [peer]
         return Request(
@@ -227,11 +213,11 @@ class Messages:
             return None
         number = integer(rank)
         if not 0 <= number < self.size:
-            raise RankOutOfRange(f"rank {rank!r} is not one of 0 … {self.size - 1} (or PROC_NULL)")
+            raise RankOutOfRange(f"rank {rank!r} is not one of 0 to {self.size - 1} (or PROC_NULL)")
         return number
 
     def _tag(self, tag: Any) -> int:
         number = integer(tag)
         if not 0 <= number <= MAX_TAG:
-            raise TagOutOfRange(f"tag {tag!r} is not one of 0 … {MAX_TAG}")
+            raise TagOutOfRange(f"tag {tag!r} is not one of 0 to {MAX_TAG}")
         return number

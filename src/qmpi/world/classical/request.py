@@ -149,6 +149,13 @@ class Request:
             self._withdraw()
             raise
 
+    def poll(self, status: Any = None) -> tuple[bool, Any]:
+        """`test` for a call that does not wait: what nothing has matched is taken back."""
+        found, result = self.test(status)
+        if found or self._withdraw():
+            return found, result
+        return True, self.wait(status)  # matched in this very moment
+
     def _complete(self, status: Any) -> Any:
         finish, self._finish = self._finish, None
         return None if finish is None else finish(status)

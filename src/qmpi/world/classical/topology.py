@@ -8,7 +8,7 @@ from math import prod
 from typing import Any
 
 from ...errors import InvalidArgument, RankOutOfRange
-from .messages import integer, integers
+from .integers import integer, integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class Grid:
         """
         counts = integers(dims)
         if any(count < 1 for count in counts) or prod(counts) > size:
-            raise InvalidArgument(f"dims {dims!r} make no grid of 1 … {size} ranks")
+            raise InvalidArgument(f"dims {dims!r} make no grid of 1 to {size} ranks")
         closed = [bool(periods)] * len(counts) if periods is None or isinstance(periods, bool) else periods
         return cls(counts, tuple(int(bool(each)) for each in integers(closed, len(counts))))
 
@@ -49,7 +49,7 @@ class Grid:
         """
         left = integer(rank)
         if not 0 <= left < self.size:
-            raise RankOutOfRange(f"rank {rank!r} is not one of 0 … {self.size - 1}")
+            raise RankOutOfRange(f"rank {rank!r} is not one of 0 to {self.size - 1}")
         coords = []
         for count in reversed(self.dims):
             left, place = divmod(left, count)
