@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import qmpi
+from qmpi import testing
 from tests.fuzz.model import NULL
 
 if TYPE_CHECKING:
@@ -138,8 +139,9 @@ class Actor:
         """Gives back what the program did not know of; nothing may be left."""
         assert not self.requests and not self.handles, f"requests {list(self.requests)} and qubits {list(self.handles)} are left"
         self.comms[0].free(self.spares)
-        session = self.comms[0]._session
-        assert session.core.held == 0, f"rank {self.rank} still holds {session.core.held} qubits"
-        assert session.obligations.outstanding(None) == [] and session.core.pending == 0
+        held = testing.qubits_held(self.comms[0])
+        assert held == 0, f"rank {self.rank} still holds {held} qubits"
+        assert testing.pending_gates(self.comms[0]) == 0
         for comm in self.comms.values():
+            assert testing.outstanding(comm) == []
             comm.close()

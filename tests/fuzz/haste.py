@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from qmpi import testing
 from qmpi.errors import WaitTimeout
 from tests.fuzz.inverses import Undo
 from tests.fuzz.meetings import Meet
@@ -37,14 +38,10 @@ class Hasty(Step):
         return Task(self, task.ranks, task.effects, task.expect)
 
     def act(self, actor: Actor, expect: Any) -> None:
-        session = actor.comms[0]._session
-        usual, session.timeout_s = session.timeout_s, self.microseconds / 1e6
         requests = dict(actor.requests)
-        try:
+        with testing.timeout(actor.comms[0], self.microseconds / 1e6):
             while True:
                 try:
                     return self.inner.act(actor, expect)
                 except WaitTimeout:
                     actor.requests = dict(requests)  # a wait has taken its request out
-        finally:
-            session.timeout_s = usual

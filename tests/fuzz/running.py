@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 
 import qmpi
+from qmpi import testing
 from qmpi._core import Arena, Session
 from tests.fuzz.actor import Actor
 from tests.fuzz.programs import complete, draw
@@ -119,7 +120,7 @@ def play(programs: Sequence[tuple[int, Make]], single_precision: bool, progress:
         left = report.qubits, report.components, report.entangled_qubits, report.bytes
         assert left == (0, 0, 0, 0), f"(qubits, components, entangled qubits, bytes) that are left: {left}"
         world.mpi.Barrier()
-        listed = world._session.universe.arena.postings()
+        listed = testing.postings(world)
         assert listed == 0, f"{listed} messages or receives are left in mailboxes"
         world.mpi.Barrier()
         for comm in sorted(actor.comms, reverse=True):

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 import qmpi
+from qmpi import testing
 from qmpi.errors import WaitTimeout
 
 ROUNDS = 1500
@@ -28,15 +29,12 @@ def hectic() -> Iterator[None]:
 def hastily(comm: qmpi.Comm, call: Callable[[], object]) -> object:
     """The call, tried again and again with hardly any patience; one that is answered late enough is lost for good."""
     end = time.monotonic() + 5
-    comm._session.timeout_s = AN_INSTANT_S
-    try:
+    with testing.timeout(comm, AN_INSTANT_S):
         while True:
             try:
                 return call()
             except WaitTimeout:
                 assert time.monotonic() < end, "what was answered in the moment of the time-out never came"
-    finally:
-        comm._session.timeout_s = None
 
 
 def receives(comm: qmpi.Comm, dawdle: Callable[[], None]) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 import qmpi
+from qmpi import testing
 from tests.oracle import Oracle, fidelity, random_unitary
 
 
@@ -36,7 +37,7 @@ class Lab:
     @property
     def tolerance(self) -> float:
         """Of an amplitude."""
-        return 2e-5 if self.comm._session.universe.settings.single_precision else 1e-12
+        return 2e-5 if testing.settings(self.comm).single_precision else 1e-12
 
     # --- qubits ----------------------------------------------------------------------------------------------------------------------
 

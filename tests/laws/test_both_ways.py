@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from typing import Any
 
 import pytest
 
 import qmpi
-from qmpi import ANY_TAG, PROC_NULL, Status, errors
+from qmpi import ANY_TAG, PROC_NULL, Status, errors, testing
 from tests.laws.lab import Lab
 
 IMMEDIATE = pytest.mark.parametrize("immediate", [False, True], ids=["blocking", "immediate"])
@@ -43,7 +44,7 @@ def costs(lab: Lab, name: str, inverse: bool, messages: int, before: tuple[int, 
 def test_a_ring_of_sendrecv_copies_to_the_next_and_unsendrecv_undoes_it(lab: Lab, allocate: bool, immediate: bool) -> None:
     comm, size = lab.comm, lab.comm.size
     after, before, names = ring(lab)
-    original, spent, held = lab.oracle.copy(), totals(lab), comm._session.core.held
+    original, spent, held = lab.oracle.copy(), totals(lab), testing.qubits_held(comm)
     q, status = lab.register(*names[comm.rank]), Status()
     target = None if allocate else comm.alloc(1)
     got = call(lab, "sendrecv", immediate, q, after, 10 + comm.rank, target, before, 10 + before, status)
@@ -58,7 +59,7 @@ def test_a_ring_of_sendrecv_copies_to_the_next_and_unsendrecv_undoes_it(lab: Lab
     comm.mpi.Barrier()
     costs(lab, "sendrecv", True, size, spent)
     lab.back_to(original, *(f"b{rank}" for rank in range(size)))
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     lab.give_up()
 
 
@@ -69,7 +70,7 @@ def test_a_ring_of_sendrecv_replace_moves_all_states_on_and_back(lab: Lab, qubit
     if size * qubits > 6:  # twelve qubits and their spectators are enough
         qubits = 1
     after, before, names = ring(lab, qubits)
-    original, spent, held = lab.oracle.copy(), totals(lab), comm._session.core.held
+    original, spent, held = lab.oracle.copy(), totals(lab), testing.qubits_held(comm)
     q, status = lab.register(*names[comm.rank]), Status()
     got = call(lab, "sendrecv_replace", immediate, q, after, 5, before, ANY_TAG, status)
     assert got == q and status == Status(before, 5, qubits)
@@ -86,7 +87,7 @@ def test_a_ring_of_sendrecv_replace_moves_all_states_on_and_back(lab: Lab, qubit
     comm.mpi.Barrier()
     costs(lab, "sendrecv_replace", True, size * qubits, spent)
     lab.back_to(original)
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     lab.give_up()
 
 
@@ -94,11 +95,11 @@ def test_a_ring_of_sendrecv_replace_moves_all_states_on_and_back(lab: Lab, qubit
 def test_the_end_of_the_block_undoes_both_ways_and_frees_what_was_allocated(lab: Lab, name: str) -> None:
     comm = lab.comm
     after, before, names = ring(lab)
-    original, held = lab.oracle.copy(), comm._session.core.held
+    original, held = lab.oracle.copy(), testing.qubits_held(comm)
     q = lab.register(*names[comm.rank])
     if name == "sendrecv":
         with comm.sendrecv(q, after, 0, None, before) as copy:
-            assert comm._session.core.held == held + 1
+            assert testing.qubits_held(comm) == held + 1
             qmpi.gates.rz(0.3, copy[0])
             qmpi.gates.rz(-0.3, copy[0])
     else:
@@ -106,7 +107,7 @@ def test_the_end_of_the_block_undoes_both_ways_and_frees_what_was_allocated(lab:
             assert moved == q
             qmpi.gates.h(moved)
             qmpi.gates.h(moved)
-    assert comm._session.core.held == held and not comm._session.obligations.outstanding(comm)
+    assert testing.qubits_held(comm) == held and not testing.outstanding(comm)
     lab.back_to(original)
     lab.give_up()
 
@@ -166,12 +167,12 @@ def test_a_shift_of_states_between_borders_fills_with_zero_and_drops_what_is_in_
     for rank in range(size - 1):
         lab.payload(rank, [names[rank]], (rank + 2) % size)
     lab.alloc(size - 1, names[-1])
-    original, held = lab.oracle.copy(), comm._session.core.held
+    original, held = lab.oracle.copy(), testing.qubits_held(comm)
     right = comm.rank + 1 if comm.rank + 1 < size else PROC_NULL
     left = comm.rank - 1 if comm.rank else PROC_NULL
     q = lab.register(names[comm.rank])
     got = comm.sendrecv_replace(q, right, 0, left)
-    assert got == q and comm._session.core.held == held
+    assert got == q and testing.qubits_held(comm) == held
     lab.oracle.rename(names[-1], "free")
     for rank in reversed(range(size - 1)):
         lab.oracle.rename(names[rank], names[rank + 1])
@@ -183,7 +184,7 @@ def test_a_shift_of_states_between_borders_fills_with_zero_and_drops_what_is_in_
         with got:
             pass
     lab.back_to(original)
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     lab.give_up()
 
 
@@ -192,13 +193,13 @@ def test_an_exchange_with_nobody_leaves_the_state_where_it_is(lab: Lab, name: st
     comm = lab.comm
     lab.payload(0, ["a"], comm.size - 1)
     q, spare = lab.register(*lab.handle), (None,) if name == "sendrecv" else ()
-    held = comm._session.core.held
+    held = testing.qubits_held(comm)
     with lab.untouched():
         for _ in range(2):
             got = getattr(comm, name)(q, PROC_NULL, 0, *spare, PROC_NULL)
             assert len(got) == (0 if name == "sendrecv" else len(q))
             getattr(comm, "un" + name)(q)
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     lab.check()
     lab.give_up()
 
@@ -230,12 +231,12 @@ def test_no_qubits_one_way_and_some_the_other_are_undone_together(lab: Lab, how:
 def test_what_would_come_into_a_qubit_that_nothing_leaves_needs_zero(lab: Lab) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a"], dest)
-    held = comm._session.core.held
+    held = testing.qubits_held(comm)
     with lab.untouched():
         if comm.rank == 0:
             with pytest.raises(errors.NotZero):
                 comm.sendrecv_replace(lab.handle["a"], PROC_NULL, 0, dest)
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     lab.check()
     lab.give_up()
 
@@ -285,7 +286,7 @@ def test_both_ways_pair_with_messages_of_one_way_and_so_do_their_inverses(lab: L
 @pytest.mark.parametrize("name", TABLE)
 def test_more_qubits_than_the_buffer_holds_do_not_lock_a_ring(lab: Lab, name: str, immediate: bool) -> None:
     comm, size = lab.comm, lab.comm.size
-    count = comm._session.universe.arena.epr_buffer + 6
+    count = testing.settings(comm).epr_buffer + 6
     assert count == 70
     q = comm.alloc(count)
     qmpi.gates.x(q[:: 2 + comm.rank])
@@ -304,14 +305,14 @@ def test_more_qubits_than_the_buffer_holds_do_not_lock_a_ring(lab: Lab, name: st
 def test_what_is_refused_on_the_way_out_has_not_posted_the_way_in(lab: Lab, name: str) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a"], dest)
-    held = comm._session.core.held
+    held = testing.qubits_held(comm)
     spare = (None,) if name == "sendrecv" else ()
     with lab.untouched():
         if comm.rank == 0:
             for bad, error in (((comm.size, 0, *spare, 0), errors.RankOutOfRange), ((0, -1, *spare, 0), errors.TagOutOfRange)):
                 with pytest.raises(error):
                     getattr(comm, name)(lab.handle["a"], *bad)
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     if comm.rank == dest:
         comm.send_move(comm.alloc(1), 0, 9)
     comm.mpi.Barrier()
@@ -341,7 +342,7 @@ def test_an_inverse_that_is_refused_one_way_is_not_begun_the_other_way(lab: Lab,
     comm = lab.comm
     right, left, names = ring(lab)
     q = lab.register(*names[comm.rank])
-    original, held = lab.oracle.copy(), comm._session.core.held
+    original, held = lab.oracle.copy(), testing.qubits_held(comm)
     undo = getattr(comm, "un" + name)
     if name == "sendrecv":
         got = comm.sendrecv(q, right, 0, None, left)
@@ -357,7 +358,7 @@ def test_an_inverse_that_is_refused_one_way_is_not_begun_the_other_way(lab: Lab,
         with comm.send(q, right), comm.recv(source=left), pytest.raises(errors.OutstandingCopies):
             undo(q)
         undo(q)
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     lab.oracle = original
     lab.check()
     lab.give_up()
@@ -366,7 +367,7 @@ def test_an_inverse_that_is_refused_one_way_is_not_begun_the_other_way(lab: Lab,
 def test_a_shift_of_states_comes_back_into_zero_only(lab: Lab) -> None:
     comm = lab.comm
     right, left = (comm.rank + 1 if comm.rank + 1 < comm.size else PROC_NULL), (comm.rank - 1 if comm.rank else PROC_NULL)
-    q, held = comm.alloc(1), comm._session.core.held
+    q, held = comm.alloc(1), testing.qubits_held(comm)
     qmpi.gates.x(q)
     if right is PROC_NULL:
         qmpi.gates.x(q)
@@ -377,13 +378,13 @@ def test_a_shift_of_states_comes_back_into_zero_only(lab: Lab) -> None:
             comm.unsendrecv_replace(q)
         qmpi.gates.h(q)
     comm.unsendrecv_replace(q)
-    assert qmpi.measure(q[0]) == (right is not PROC_NULL) and comm._session.core.held == held
+    assert qmpi.measure(q[0]) == (right is not PROC_NULL) and testing.qubits_held(comm) == held
     comm.free(q)
 
 
 @pytest.mark.ranks(min_size=2)
 def test_qubits_of_a_shift_are_frozen_where_only_one_way_has_a_rank_too(lab: Lab) -> None:
-    comm, held = lab.comm, lab.comm._session.core.held
+    comm, held = lab.comm, testing.qubits_held(lab.comm)
     right, left = (comm.rank + 1 if comm.rank + 1 < comm.size else PROC_NULL), (comm.rank - 1 if comm.rank else PROC_NULL)
     q = comm.alloc(1)
     request = comm.isendrecv_replace(q, right, 0, left)
@@ -398,15 +399,15 @@ def test_qubits_of_a_shift_are_frozen_where_only_one_way_has_a_rank_too(lab: Lab
             qmpi.gates.h(q)
     request.wait()
     comm.free(q)
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
 
 
 @pytest.mark.parametrize("how", ["call", "block"])
 @pytest.mark.parametrize("half", ["sent", "received"])
 def test_the_half_of_a_sendrecv_that_was_not_measured_is_undone(lab: Lab, half: str, how: str) -> None:
-    comm, arena = lab.comm, lab.comm._session.universe.arena
+    comm = lab.comm
     right, left, names = ring(lab)
-    q, listed = lab.register(*names[comm.rank]), arena.postings()
+    q, listed = lab.register(*names[comm.rank]), testing.postings(comm)
     comm.mpi.Barrier()
     got = comm.sendrecv(q, right, 0, None, left)
     if comm.rank == 0:
@@ -422,15 +423,11 @@ def test_the_half_of_a_sendrecv_that_was_not_measured_is_undone(lab: Lab, half: 
         else:  # what was sent owes nothing any more
             comm.unrecv(got)
 
-    usual, comm._session.timeout_s = comm._session.timeout_s, 10.0
-    if half == "received" and right == 0:  # told that what it sent was measured
-        with pytest.raises(errors.PeerFailed, match="measured"):
-            undo()
-    else:
+    told = half == "received" and right == 0  # that what it sent was measured
+    with testing.timeout(comm, 10.0), pytest.raises(errors.PeerFailed, match="measured") if told else nullcontext():
         undo()
-    comm._session.timeout_s = usual
     comm.mpi.Barrier()
-    assert not comm._session.obligations.outstanding(comm) and arena.postings() == listed
+    assert not testing.outstanding(comm) and testing.postings(comm) == listed
     comm.mpi.Barrier()
     if not got[0].freed:
         qmpi.reset(got)

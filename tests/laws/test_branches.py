@@ -8,6 +8,7 @@ import itertools
 
 import pytest
 
+from qmpi import testing
 from tests.laws.lab import Lab
 
 TAMPERINGS = [
@@ -29,7 +30,7 @@ def branches(count: int) -> list[tuple[int, ...]]:
 def force(lab: Lab, rank: int, bits: tuple[int, ...]) -> None:
     """Prescribes the next outcomes on a rank."""
     if lab.comm.rank == rank:
-        lab.comm._session.core.force(sum(bit << k for k, bit in enumerate(bits)), len(bits))
+        testing.force_outcomes(lab.comm, bits)
 
 
 def transfer(lab: Lab, verb: str, here: list[str], there: list[str], source: int, dest: int) -> None:
@@ -131,7 +132,7 @@ def test_every_branch_of_a_move_and_a_move_back(lab: Lab, bits: tuple[int, ...])
 def test_every_branch_when_the_receiver_executes_the_protocol(lab: Lab, bits: tuple[int, ...]) -> None:
     """Beyond S unreceived qubits a message is packed by whoever makes room, with the draws of its sender."""
     comm, dest = lab.comm, lab.comm.size - 1
-    capacity = comm._session.universe.arena.epr_buffer
+    capacity = testing.settings(comm).epr_buffer
     lab.payload(0, ["a"], dest)
     filler = comm.alloc(capacity) if comm.rank == 0 else None
     if comm.rank == 0:

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 import qmpi
+from qmpi import testing
 from tests.oracle import random_unitary
 
 pytestmark = pytest.mark.modes("faithful")  # where nothing is charged by constant: the ledger knows how often each rank draws
@@ -101,12 +102,13 @@ class Forced:
 
     def __call__(self, number: int, call: Callable[[], Any]) -> None:
         qmpi.h(self.probe)
-        mine = number >> self.first & (1 << self.draws) - 1
-        self.comm._session.core.force(mine | (~mine & 1) << self.draws, self.draws + 1)
+        mine = [number >> self.first + k & 1 for k in range(self.draws)]
+        last = 1 - mine[0] if mine else 1
+        testing.force_outcomes(self.comm, [*mine, last])
         self.comm.barrier()
         call()
         self.comm.barrier()
-        assert qmpi.measure(self.probe[0]) == (~mine & 1)
+        assert qmpi.measure(self.probe[0]) == last
         qmpi.reset(self.probe)
 
 
@@ -134,7 +136,7 @@ def test_every_branch_leaves_the_same_state_and_every_branch_of_the_inverse_rest
     if comm.rank == n - 1:
         comm.free(courier)
     qmpi.unitary(matrices[comm.rank], q)
-    tolerance = 2e-5 if comm._session.universe.settings.single_precision else 1e-12
+    tolerance = 2e-5 if testing.settings(comm).single_precision else 1e-12
     before = comm.statevector(q + spectator)
 
     def forward() -> None:

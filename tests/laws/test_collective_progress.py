@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import cx, h, ry
+from qmpi import cx, h, ry, testing
 
 WAKES = 7  # tag
 Posts = Callable[[qmpi.Comm, qmpi.Register, qmpi.Register], Any]
@@ -78,7 +78,7 @@ def test_the_others_finish_while_one_sits_in_a_classical_receive(comm: qmpi.Comm
     h(spectator)
     cx(spectator, q)
     before = comm.statevector(q + spectator)
-    tolerance = 2e-5 if comm._session.universe.settings.single_precision else 1e-12
+    tolerance = 2e-5 if testing.settings(comm).single_precision else 1e-12
     for sleeper in range(comm.size):
         all_but(comm, sleeper, lambda: forward(comm, q, out))
         if inverse is not None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import IN_PLACE, cx, errors
+from qmpi import IN_PLACE, cx, errors, testing
 from qmpi.comm.collectives import parent_and_children
 from qmpi.gates import x
 
@@ -26,7 +26,7 @@ class Desk:
         self.comm, self.n, self.me, self.next = comm, comm.size, comm.rank, (comm.rank + 1) % comm.size
         self.q, self.zero = comm.alloc(4 * comm.size), comm.alloc(4 * comm.size)
         x(self.q[::2])
-        self.held, self.posted, self.spent = comm._session.core.held, comm._collectives, self.costs()
+        self.held, self.posted, self.spent = testing.qubits_held(comm), comm._collectives, self.costs()
 
     def costs(self) -> tuple[int, ...]:
         total = self.comm.ledger.total()
@@ -39,7 +39,7 @@ class Desk:
             pytest.fail(f"{what} was not refused")
         assert type(info.value) is error, what
         assert f"rank {self.me}" in str(info.value) and HERE in str(info.value), what
-        assert (self.comm._session.core.held, self.comm._collectives) == (self.held, self.posted), what
+        assert (testing.qubits_held(self.comm), self.comm._collectives) == (self.held, self.posted), what
         assert not any(qubit.frozen for qubit in self.q + self.zero), what
 
     def untouched(self) -> None:
@@ -193,7 +193,7 @@ def test_targets_that_are_not_in_zero_are_refused(comm: qmpi.Comm) -> None:
 def test_originals_and_copies_are_neither_moved_nor_received_into_and_originals_not_freed(comm: qmpi.Comm) -> None:
     q, spare = comm.alloc(1), comm.alloc(comm.size)
     with comm.bcast(q, root=0):
-        held = comm._session.core.held
+        held = testing.qubits_held(comm)
         calls: list[Callable[[], Any]] = [
             lambda: comm.gather_move(q, root=0),
             lambda: comm.send_move(q, 0),
@@ -206,7 +206,7 @@ def test_originals_and_copies_are_neither_moved_nor_received_into_and_originals_
         if comm.rank == 0:
             with pytest.raises(errors.OutstandingCopies, match=f"bcast.*{HERE}"):
                 comm.free(q)
-        assert comm._session.core.held == held
+        assert testing.qubits_held(comm) == held
     comm.free(q + spare)
 
 
@@ -329,11 +329,11 @@ def test_an_operator_that_does_more_than_gates_on_its_registers_is_refused(comm:
         acts[case](acc)
 
     op = qmpi.Op(forward, forward, inplace=True)
-    held = comm._session.core.held
+    held = testing.qubits_held(comm)
     if comm.rank:  # rank 0 has nothing to combine: it would wait for the others
         with pytest.raises(KeyError if case == "raises" else errors.InvalidArgument):
             comm.scan(q, None, op)
-        assert comm._session.core.held == held + (case == "allocates")
+        assert testing.qubits_held(comm) == held + (case == "allocates")
         assert not q[0].frozen and qmpi.probability(stranger[0]) < 1e-6
     with comm.scan(q, None, qmpi.PARITY):
         pass
@@ -361,10 +361,10 @@ BLOCKS: dict[str, Callable[[qmpi.Comm, qmpi.Register], Any]] = {
 def test_the_end_of_a_block_undoes_it_and_frees_what_was_allocated(comm: qmpi.Comm, call: str) -> None:
     q = comm.alloc(comm.size)
     x(q[0])
-    held = comm._session.core.held
+    held = testing.qubits_held(comm)
     with BLOCKS[call](comm, q) as result:
         pass
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     assert all(qubit.freed or qubit in q for qubit in result)
     assert [round(qmpi.probability(qubit)) for qubit in q] == [1] + [0] * (comm.size - 1)
     comm.barrier()
@@ -391,20 +391,20 @@ def test_an_exception_in_a_block_reaches_those_whose_inverse_waits_for_it(comm: 
             pass
     comm.mpi.Barrier()
     qmpi.reset(q)
-    assert comm._session.obligations.outstanding(comm) == []
+    assert testing.outstanding(comm) == []
     comm.free(q)
 
 
 @pytest.mark.parametrize("undone", [True, False])
 def test_measured_copies_owe_nothing_and_can_still_be_undone(comm: qmpi.Comm, undone: bool) -> None:
-    q, held = comm.alloc(2), comm._session.core.held
+    q, held = comm.alloc(2), testing.qubits_held(comm)
     if comm.rank == 0:
         qmpi.h(q)
     copy = comm.bcast(q if comm.rank == 0 else None)
     bits = comm.measure(copy if comm.rank else qmpi.Register())
     assert len(set(bits[1:])) <= 1
     if comm.rank:
-        assert comm._session.obligations.outstanding(comm) == []
+        assert testing.outstanding(comm) == []
     if undone:
         comm.unbcast(q if comm.rank == 0 else None)
     if comm.rank:
@@ -412,19 +412,19 @@ def test_measured_copies_owe_nothing_and_can_still_be_undone(comm: qmpi.Comm, un
     if comm.rank == 0:
         assert comm.size == 1 or tuple(qmpi.measure(q)) == tuple(bits[1])
         qmpi.reset(q)
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     comm.free(q)
 
 
 def test_a_measured_result_of_a_reduction_can_still_be_undone(comm: qmpi.Comm) -> None:
-    q, held = comm.alloc(2), comm._session.core.held
+    q, held = comm.alloc(2), testing.qubits_held(comm)
     qmpi.h(q)
     total = comm.reduce(q, op=qmpi.SUM)
     outcome = comm.mpi.bcast(int(qmpi.measure(total)) if comm.rank == 0 else None)
     comm.unreduce(q, op=qmpi.SUM)
     if comm.rank == 0:
         comm.free(total)
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     assert sum(int(bits) for bits in comm.measure(q)) % 4 == outcome
     comm.free(q)
 

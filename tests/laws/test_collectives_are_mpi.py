@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import qmpi
+from qmpi import testing
 from tests.laws.forms import FORMS, Case, Form, Trial
 from tests.laws.forms.case import over_mpi4py
 
@@ -28,8 +29,8 @@ def by_mpi(comm: qmpi.Comm, case: Case, row: Row) -> dict[int, int]:
 
 def spent(comm: qmpi.Comm) -> np.ndarray:
     """EPR halves and bits sent through this communicator; test_ledger.py has it that all views of the ledger agree."""
-    charges = [charges for (_, _, name), charges in comm.ledger._book.entries.items() if name == comm._name]
-    return np.array([sum(part.epr_halves for part in charges), sum(part.bits_sent for part in charges)])
+    charges = testing.spent(comm)
+    return np.array([charges.epr_halves, charges.bits_sent])
 
 
 def require(found: Row, expected: Row, where: str) -> None:
@@ -42,7 +43,7 @@ def perform(comm: qmpi.Comm, case: Case, rng: np.random.Generator) -> np.ndarray
     values, how = case.random(rng), str(rng.choice(["call", "icall", "block"]))
     before = case.rows(values)
     after = case.effect(before)
-    here, where, held = comm.rank, f"{case}, {how}, of {before}, on rank {comm.rank}", comm._session.core.held
+    here, where, held = comm.rank, f"{case}, {how}, of {before}, on rank {comm.rank}", testing.qubits_held(comm)
     expected = by_mpi(comm, case, before[here])
     assert {k: after[here]["recv"][k] for k in expected} == expected, f"mpi4py disagrees: {where}"
 
@@ -58,7 +59,7 @@ def perform(comm: qmpi.Comm, case: Case, rng: np.random.Generator) -> np.ndarray
     given = {"send": before[here]["send"], "recv": before[here]["recv"][: len(trial.recv)]}
     require(trial.bits(), given, f"undone {where}")
     trial.free()
-    assert comm._session.core.held == held, f"{where} kept qubits of the library"
+    assert testing.qubits_held(comm) == held, f"{where} kept qubits of the library"
     return np.diff(costs, axis=0).reshape(-1)
 
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 import qmpi
+from qmpi import testing
 from qmpi.gates import unitary
 from tests.laws.forms import CAT, FORMS, Case, Form, Trial
 from tests.laws.forms.case import Place
@@ -126,7 +127,7 @@ def test_each_amplitude_goes_where_its_basis_state_goes_and_comes_back(comm: qmp
 
 
 def check(comm: qmpi.Comm, case: Case, rng: np.random.Generator) -> None:
-    tolerance = 2e-5 if comm._session.universe.settings.single_precision else 1e-12
+    tolerance = 2e-5 if testing.settings(comm).single_precision else 1e-12
     values = case.random(rng)
     live = some_places(case, values, rng)
     values = {place: bit for place, bit in values.items() if place not in live}
@@ -165,7 +166,7 @@ def test_a_cat_state_is_all_zeros_and_all_ones_and_uncat_takes_it_back(comm: qmp
     cat = np.zeros((2,) * (width * comm.size), complex)
     for bits in product((0, 1), repeat=width):
         cat[bits * comm.size] = 2 ** (-width / 2)
-    tolerance = 2e-5 if comm._session.universe.settings.single_precision else 1e-12
+    tolerance = 2e-5 if testing.settings(comm).single_precision else 1e-12
     np.testing.assert_allclose(comm.statevector(trial.recv), cat.reshape(-1), atol=tolerance, rtol=0)
     trial.inverse()
     costs.append(spent())

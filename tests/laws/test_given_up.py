@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import qmpi
-from qmpi import errors
+from qmpi import errors, testing
 from tests.laws.lab import Lab
 
 
@@ -139,7 +139,7 @@ def test_what_is_told_of_copies_nobody_asks_for_does_not_stay(lab: Lab) -> None:
                 qmpi.reset(q)
             comm.mpi.Barrier()
         comm.free(q)
-    assert comm._session.universe.arena.postings() == 0
+    assert testing.postings(comm) == 0
     comm.mpi.Barrier()
 
 
@@ -147,12 +147,9 @@ def test_what_is_told_of_copies_nobody_asks_for_does_not_stay(lab: Lab) -> None:
 def test_a_gather_that_its_root_gives_up_half_way_is_refused_to_who_comes_late_and_keeps_its_state(comm: qmpi.Comm) -> None:
     last, q = comm.size - 1, comm.alloc(1)
     qmpi.gates.x(q)
-    session = comm._session
     if comm.rank == 0:
-        usual, session.timeout_s = session.timeout_s, 0.5
-        with pytest.raises(errors.WaitTimeout):
+        with testing.timeout(comm, 0.5), pytest.raises(errors.WaitTimeout):
             comm.gatherv_move(q, None, [1] * comm.size)
-        session.timeout_s = usual
     elif comm.rank < last:
         comm.gatherv_move(q)
     comm.mpi.Barrier()

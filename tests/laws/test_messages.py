@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import qmpi
-from qmpi import ANY_TAG, PROC_NULL, errors
+from qmpi import ANY_TAG, PROC_NULL, errors, testing
 from tests.laws.lab import Lab
 
 
@@ -111,7 +111,7 @@ def test_an_inverse_completes_while_the_original_sits_in_classical_mpi(lab: Lab)
 @pytest.mark.parametrize("verb", ["copy", "move"])
 def test_more_than_s_unreceived_qubits_wait_and_then_arrive(lab: Lab, verb: str) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
-    capacity = comm._session.universe.arena.epr_buffer
+    capacity = testing.settings(comm).epr_buffer
     assert capacity == 64
     lab.payload(0, ["a"], dest)
     copied = verb == "copy"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import qmpi
-from qmpi import errors
+from qmpi import errors, testing
 from tests.laws.lab import Lab
 
 
@@ -130,11 +130,8 @@ def test_a_wait_longer_than_the_time_out_raises_and_withdraws_the_receive(lab: L
     lab.payload(0, ["a"], dest)
     target, register = comm.alloc(1), None
     if comm.rank == dest:
-        session = comm._session
-        usual, session.timeout_s = session.timeout_s, 0.05
-        with pytest.raises(errors.WaitTimeout, match=r"0\.05"):
+        with testing.timeout(comm, 0.05), pytest.raises(errors.WaitTimeout, match=r"0\.05"):
             comm.recv(target, source=0)
-        session.timeout_s = usual
         assert not target[0].frozen
     comm.mpi.Barrier()
     if comm.rank == 0:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import IN_PLACE, Register, errors
+from qmpi import IN_PLACE, Register, errors, testing
 
 Counts = list[int]
 
@@ -77,7 +77,7 @@ def test_a_count_that_two_ranks_see_differently_is_refused_on_both_and_loses_not
     expect(comm, lambda: ENDS[end](comm, name, arguments), (0, last))
     assert not any(qubit.frozen for qubit in q + out)
     assert np.abs(amplitudes(comm, q + out) - before).max() < 1e-6
-    assert comm._session.obligations.outstanding(comm) == []
+    assert testing.outstanding(comm) == []
     if end != "persistent":
         usable(comm)
     qmpi.reset(q)

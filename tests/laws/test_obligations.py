@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import qmpi
-from qmpi import errors
+from qmpi import errors, testing
 from tests.laws.lab import Lab
 
 HERE = Path(__file__).name
@@ -132,7 +132,7 @@ def test_a_copy_measured_on_both_sides_owes_nothing(lab: Lab) -> None:
         bits[1] = qmpi.measure(copy)
     ours, theirs = comm.mpi.bcast(bits[0], root=0), comm.mpi.bcast(bits[1], root=dest)
     assert ours == theirs
-    assert comm._session.obligations.outstanding(comm) == []
+    assert testing.outstanding(comm) == []
     lab.give_up()
 
 
@@ -191,27 +191,26 @@ def test_a_closed_communicator_refuses_everything(comm: qmpi.Comm) -> None:
     other, q = comm.dup(), comm.alloc(1)
     other.close()
     other.close()  # a second time does nothing
-    comm._session.timeout_s, usual = 5.0, comm._session.timeout_s
-    for call in (
-        lambda: other.alloc(1),
-        lambda: other.free(q),
-        lambda: other.send(q, 0),
-        lambda: other.isend_move(q, 0),
-        lambda: other.recv(),
-        lambda: other.irecv_move(q, 0),
-        lambda: other.prepare_epr(q, 0),
-        lambda: other.unsend(q),
-        lambda: other.measure(q),
-        lambda: other.barrier(),
-        lambda: other.statevector(q),
-        lambda: other.density_matrix(q),
-        lambda: other.store_report(),
-        lambda: other.dup(),
-        lambda: other.split(0),
-    ):
-        with pytest.raises(errors.Closed):
-            call()
-    comm._session.timeout_s = usual
+    with testing.timeout(comm, 5.0):
+        for call in (
+            lambda: other.alloc(1),
+            lambda: other.free(q),
+            lambda: other.send(q, 0),
+            lambda: other.isend_move(q, 0),
+            lambda: other.recv(),
+            lambda: other.irecv_move(q, 0),
+            lambda: other.prepare_epr(q, 0),
+            lambda: other.unsend(q),
+            lambda: other.measure(q),
+            lambda: other.barrier(),
+            lambda: other.statevector(q),
+            lambda: other.density_matrix(q),
+            lambda: other.store_report(),
+            lambda: other.dup(),
+            lambda: other.split(0),
+        ):
+            with pytest.raises(errors.Closed):
+                call()
     comm.free(q)
 
 
@@ -220,26 +219,24 @@ def test_a_closed_communicator_refuses_everything(comm: qmpi.Comm) -> None:
 def test_an_exception_in_a_block_of_a_move_reaches_the_peer_s_block(lab: Lab, raises: str) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a"], dest)
-    session = comm._session
-    usual, session.timeout_s = session.timeout_s, 10.0
-    if raises == "holder":
-        if comm.rank == 0:
-            with pytest.raises(errors.PeerFailed, match="KeyError"), comm.send_move(lab.handle["a"], dest):
-                pass
-        if comm.rank == dest:
-            with pytest.raises(KeyError), comm.recv_move(source=0) as moved:
-                raise KeyError
-            qmpi.reset(moved)
-            comm.free(moved)
-    else:  # the holder never waits: its state goes back, or it keeps it
-        if comm.rank == 0:
-            with pytest.raises(KeyError), comm.send_move(lab.handle["a"], dest):
-                raise KeyError
-        if comm.rank == dest:
-            moved = comm.recv_move(source=0)
-            qmpi.reset(moved)
-            comm.free(moved)
-    session.timeout_s = usual
+    with testing.timeout(comm, 10.0):
+        if raises == "holder":
+            if comm.rank == 0:
+                with pytest.raises(errors.PeerFailed, match="KeyError"), comm.send_move(lab.handle["a"], dest):
+                    pass
+            if comm.rank == dest:
+                with pytest.raises(KeyError), comm.recv_move(source=0) as moved:
+                    raise KeyError
+                qmpi.reset(moved)
+                comm.free(moved)
+        else:  # the holder never waits: its state goes back, or it keeps it
+            if comm.rank == 0:
+                with pytest.raises(KeyError), comm.send_move(lab.handle["a"], dest):
+                    raise KeyError
+            if comm.rank == dest:
+                moved = comm.recv_move(source=0)
+                qmpi.reset(moved)
+                comm.free(moved)
     lab.give_up()
 
 
@@ -343,7 +340,7 @@ def test_a_partly_measured_copy_can_still_be_undone(lab: Lab, measured: int, bit
     lab.bring(dest, ["b0", "b1"], copy)
     lab.measure(f"b{measured}")
     if comm.rank == dest:
-        comm._session.core.force(bits[0] | bits[1] << 1, 2)
+        testing.force_outcomes(comm, bits)
         comm.unrecv(copy)
     if comm.rank == 0:
         comm.unsend(lab.register("a0", "a1"))
@@ -362,7 +359,7 @@ def test_a_partly_measured_original_can_still_be_restored(lab: Lab, measured: in
     lab.bring(dest, ["b0", "b1"], copy)
     lab.measure(f"a{measured}")
     if comm.rank == dest:
-        comm._session.core.force(3, 2)
+        testing.force_outcomes(comm, [1, 1])
         comm.unrecv(copy)
     if comm.rank == 0:
         comm.unsend(lab.register("a0", "a1"))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import IN_PLACE, PROC_NULL, errors
+from qmpi import IN_PLACE, PROC_NULL, errors, testing
 from tests.laws.lab import Lab
 from tests.oracle import fidelity
 
@@ -42,7 +42,7 @@ def test_a_persistent_message_arrives_at_every_start_and_start_costs_no_pairs(la
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a", "b"], dest)
     lab.alloc(dest, "c", "d")
-    held = comm._session.core.held
+    held = testing.qubits_held(comm)
     start, made = charged(comm, "start"), [charged(comm, f"{call}{'' if verb == 'copy' else '_move'}_init") for call in ("send", "recv")]
     mine: list[Any] = []
     if comm.rank == 0:
@@ -75,7 +75,7 @@ def test_a_persistent_message_arrives_at_every_start_and_start_costs_no_pairs(la
         lab.check()
     for request in mine:
         request.free()
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     bits = (1 if verb == "copy" else 2) * 2 * 3
     assert (charged(comm, "start") - start).tolist() == [0, bits]
     for call, before in zip(("send", "recv"), made, strict=True):  # one pair for each start, and those that lie ready
@@ -110,14 +110,14 @@ def test_a_persistent_message_to_proc_null_does_nothing(lab: Lab) -> None:
     comm = lab.comm
     lab.payload(0, ["a"], comm.size - 1)
     mine, target = lab.register(*lab.handle), comm.alloc(1)
-    held = comm._session.core.held
+    held = testing.qubits_held(comm)
     with lab.untouched():
         for verb in ("copy", "move"):
             with named(lab, "send", verb)(mine, PROC_NULL) as out, named(lab, "recv", verb)(target, PROC_NULL) as into:
                 for _ in range(STARTS):
                     out.start().wait()
                     into.start().wait()
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     comm.free(target)
     lab.give_up()
 
@@ -153,7 +153,7 @@ def test_persistent_messages_match_in_the_order_in_which_they_were_made_and_do_n
 def test_a_request_that_runs_cannot_be_started_or_freed_and_one_that_was_freed_cannot_be_started(lab: Lab) -> None:
     comm, size = lab.comm, lab.comm.size
     q = comm.alloc(1)
-    held = comm._session.core.held
+    held = testing.qubits_held(comm)
     request = comm.bcast_init(q)
     with pytest.raises(errors.InvalidArgument, match="has not been started"):
         request.wait()
@@ -174,7 +174,7 @@ def test_a_request_that_runs_cannot_be_started_or_freed_and_one_that_was_freed_c
     request.free()
     with pytest.raises(errors.InvalidArgument, match="has been freed"):
         request.start()
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     comm.free(q)
 
 
@@ -292,7 +292,7 @@ def test_a_persistent_collective_does_what_the_call_does_and_start_costs_no_pair
     at = (rank + 1) % size
     given = arguments(rank, size, p, q[:at] + p + q[at + 1 :], z)  # one qubit of q is left over
     everything = lab.register(*lab.handle) + q + z
-    before, held = View(comm, everything), comm._session.core.held
+    before, held = View(comm, everything), testing.qubits_held(comm)
     spent = comm.ledger.total()
     result = getattr(comm, call)(*given)
     total = comm.ledger.total()
@@ -312,7 +312,7 @@ def test_a_persistent_collective_does_what_the_call_does_and_start_costs_no_pair
                 pass
             comm.mpi.Barrier()
             before.check(lab.tolerance)
-    assert comm._session.core.held == held
+    assert testing.qubits_held(comm) == held
     assert (charged(comm, "start") - started).tolist() == [0, STARTS * bits]
     assert (charged(comm, f"{call}_init") - made).tolist() == [2 * pairs * (STARTS + 1), 0]
     qmpi.reset(q)

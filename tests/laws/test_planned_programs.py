@@ -13,23 +13,19 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import gates
+from qmpi import gates, testing
 from tests import dense
 from tests.laws.lab import Lab
 from tests.laws.test_random_programs import require_the_oracle_s_state
 
-PLANNED_FROM = 13  # by default
 EXAMPLES = 15
 LARGE = 13
 
 
 @pytest.mark.timeout(100, method="thread")
 def test_random_programs_whose_gates_wait_leave_the_oracle_s_state(comm: qmpi.Comm) -> None:
-    comm._session.core.set_planned_from(2)
-    try:
+    with testing.plan_from(comm, 2):
         require_the_oracle_s_state(comm, EXAMPLES)
-    finally:
-        comm._session.core.set_planned_from(PLANNED_FROM)
 
 
 class Scattered:
@@ -101,7 +97,7 @@ class Scattered:
         twin.gate("h", "copy")
         bit = bits[1] if twin.weight("copy", bits[1]) > 1e-6 else 1 - bits[1]
         if comm.rank == dest:
-            comm._session.core.force(bit, 1)
+            testing.force_outcomes(comm, [bit])
             comm.unrecv(register)
         if comm.rank == source:
             comm.unsend(lab.handle[name])
@@ -109,8 +105,8 @@ class Scattered:
         lab.forget("copy")
 
     def force(self, rank: int, bits: tuple[int, ...]) -> None:
-        if self.lab.comm._session.universe.arena.faithful and self.lab.comm.rank == rank:
-            self.lab.comm._session.core.force(sum(bit << k for k, bit in enumerate(bits)), len(bits))
+        if testing.settings(self.lab.comm).faithful and self.lab.comm.rank == rank:
+            testing.force_outcomes(self.lab.comm, bits)
 
 
 def test_a_large_component_over_all_ranks_equals_the_oracle(comm: qmpi.Comm, rng: np.random.Generator) -> None:

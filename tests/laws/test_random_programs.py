@@ -14,6 +14,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 
 import qmpi
+from qmpi import testing
 from tests.laws.conftest import MODE
 from tests.laws.lab import Lab
 from tests.strategies import GATES, ROTATIONS, Step, programs
@@ -39,7 +40,7 @@ class Interpreter:
 
     def force(self, rank: int, bits: tuple[int, ...], always: bool) -> None:
         if (always or MODE == "faithful") and self.lab.comm.rank == rank:
-            self.lab.comm._session.core.force(sum(bit << k for k, bit in enumerate(bits)), len(bits))
+            testing.force_outcomes(self.lab.comm, bits)
 
     def possible(self, name: str, bit: int) -> int:
         """The outcome asked for, or the other one where it (nearly) cannot be."""

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import errors
+from qmpi import errors, testing
 from qmpi._core import Arena, Session
 from tests.laws.lab import Lab
 
@@ -234,7 +234,7 @@ def test_a_target_that_is_not_zero_is_refused(lab: Lab) -> None:
 def test_a_target_counts_as_zero_up_to_the_tolerance_and_no_further(lab: Lab, excess: float) -> None:
     """P(1) up to 1e-12 (complex64: 1e-6) is rounding, which is projected away; three times that is an error of the program."""
     comm = lab.comm
-    tolerance = 1e-6 if comm._session.universe.settings.single_precision else 1e-12
+    tolerance = 1e-6 if testing.settings(comm).single_precision else 1e-12
     target = comm.alloc(1)
     qmpi.ry(2 * np.sqrt(excess * tolerance), target)
     if excess > 1:
@@ -307,7 +307,7 @@ def test_two_copies_with_one_tag_undone_crosswise_are_paired_by_operation(lab: L
     lab.gate("ry", "x", angles=(0.8,))  # so that the bits differ and matter
     for copy, original, bit in (("y", "b", 0), ("x", "a", 1)):
         if comm.rank == dest:
-            comm._session.core.force(bit, 1)
+            testing.force_outcomes(comm, [bit])
             comm.unrecv(lab.handle[copy])
         lab.oracle.undo_fan_out(original, copy, bit)
     if comm.rank == 0:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import errors
+from qmpi import errors, testing
 from tests.laws.lab import Lab
 
 STRATEGIES = ["in-place", "out-of-place", "constant-depth"]
@@ -92,12 +92,12 @@ def price(strategy: str, ranks: list[int], auxiliary: int | None) -> tuple[int, 
 def rotate_at_its_price(lab: Lab, strings: list[str], strategy: str, auxiliary: int | None, taking_part: list[int], **named: Any) -> None:
     """By some angle; nothing is kept of it."""
     comm = lab.comm
-    held, before = comm._session.core.held, comm.ledger.total()
+    held, before = testing.qubits_held(comm), comm.ledger.total()
     rotate(lab, float(lab.rng.uniform(-7, 7)), strings, strategy, auxiliary, **named)
     after = comm.ledger.total()
     spent = after.epr_pairs - before.epr_pairs, after.classical_bits - before.classical_bits
     assert spent == price(strategy, taking_part, auxiliary)
-    assert comm._session.core.held == held and not comm._session.obligations.outstanding(comm)
+    assert testing.qubits_held(comm) == held and not testing.outstanding(comm)
 
 
 @pytest.mark.parametrize("strategy", STRATEGIES)
@@ -207,7 +207,7 @@ def test_every_branch_of_a_rotation(lab: Lab, strategy: str, string: str, auxili
     for branch in branches:
         mine = [bit for rank, bit in zip(places, branch, strict=True) if rank == comm.rank]
         mine.append(int(lab.rng.integers(2)))  # what the next measurement finds if the rotation draws as often as it should
-        comm._session.core.force(sum(bit << k for k, bit in enumerate(mine)), len(mine))
+        testing.force_outcomes(comm, mine)
         comm.mpi.Barrier()
         rotate(lab, float(lab.rng.uniform(-3, 3)), strings, strategy, at)
         qmpi.h(probe)

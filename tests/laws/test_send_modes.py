@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import errors
+from qmpi import errors, testing
 from tests.laws.lab import Lab
 
 MODES = ["", "b", "s", "r"]
@@ -143,7 +143,7 @@ def test_a_ready_send_without_a_posted_receive_is_refused_and_nothing_happened(l
 @pytest.mark.parametrize("verb", VERBS)
 def test_a_buffered_send_to_a_full_buffer_is_refused_and_nothing_happened(lab: Lab, verb: str, immediate: bool) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
-    capacity = comm._session.universe.arena.epr_buffer
+    capacity = testing.settings(comm).epr_buffer
     assert capacity == 64
     lab.payload(0, ["a"], dest)
     filler = comm.alloc(capacity) if comm.rank == 0 else qmpi.Register()

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import errors
+from qmpi import errors, testing
 
 RANKS = 3
 
@@ -44,7 +44,7 @@ def peaks(program: Callable[[qmpi.Comm], None]) -> list[int]:
         comm = qmpi.COMM_WORLD
         program(comm)
         comm.mpi.Barrier()
-        assert comm._session.core.held == 0
+        assert testing.qubits_held(comm) == 0
         return comm.ledger.peak_epr_buffer
 
     return qmpi.run(on_rank, RANKS)
@@ -63,7 +63,7 @@ def superposed(comm: qmpi.Comm, count: int) -> tuple[qmpi.Register, np.ndarray]:
 def test_the_setting_is_what_ledgers_and_sessions_see(capacity: int):
     def on_rank() -> int:
         qmpi.COMM_WORLD.alloc(1)
-        return int(qmpi.COMM_WORLD._session.universe.arena.epr_buffer)
+        return int(testing.settings(qmpi.COMM_WORLD).epr_buffer)
 
     assert qmpi.run(on_rank, 2) == [capacity, capacity]
 
@@ -198,7 +198,7 @@ def test_a_request_that_finds_no_room_is_refused_and_takes_nothing(capacity: int
                 comm.send_init(q, after, 3)
             with pytest.raises(errors.BufferFull):
                 comm.recv_init(target, before, 3)
-        assert comm._session.core.held == 2 * capacity and comm.ledger.epr_halves == spent
+        assert testing.qubits_held(comm) == 2 * capacity and comm.ledger.epr_halves == spent
         assert not any(qubit.frozen for qubit in q + target)
         comm.mpi.Barrier()
         fits = (capacity - 1) // 2

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import Register, cx, gates, measure, ry
+from qmpi import Register, cx, gates, measure, ry, testing
 from qmpi._core import Verb
 from tests import dense
 from tests.oracle import Oracle
@@ -81,7 +81,6 @@ def test_gates_of_one_rank_and_measurements_of_another_come_in_any_order(seed):
 
     def program() -> tuple[list[int], np.ndarray]:
         comm = qmpi.COMM_WORLD
-        comm._session.core.set_planned_from(2)
         if comm.rank == 0:
             q = comm.alloc(8)
             ry(0.9, q)
@@ -97,7 +96,7 @@ def test_gates_of_one_rank_and_measurements_of_another_come_in_any_order(seed):
             for k, angle in enumerate(angles):
                 (gates.rx, ry, gates.rz)[k % 3](angle, mine)
                 if k % 40 == 39:
-                    comm._session.core.flush()
+                    testing.flush(comm)
         else:
             outcomes = [measure(qubit) for qubit in mine]
         comm.barrier()
@@ -107,7 +106,11 @@ def test_gates_of_one_rank_and_measurements_of_another_come_in_any_order(seed):
             qmpi.reset(mine)
         return outcomes, density
 
-    (_, density), (outcomes, _) = qmpi.run(program, 2, seed=seed)
+    def planned() -> tuple[list[int], np.ndarray]:
+        with testing.plan_from(qmpi.COMM_WORLD, 2):
+            return program()
+
+    (_, density), (outcomes, _) = qmpi.run(planned, 2, seed=seed)
     oracle = Oracle()
     for k in range(8):
         oracle.add(k)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import qmpi
-from qmpi import errors
+from qmpi import errors, testing
 from tests.laws.lab import Lab
 
 Run = Callable[..., list[Any]]
@@ -40,7 +40,7 @@ def run(monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def held(comm: qmpi.Comm) -> int:
-    return int(comm._session.core.held)
+    return int(testing.qubits_held(comm))
 
 
 def init(comm: qmpi.Comm, q: qmpi.Register | qmpi.Qubit, tag: int = 0) -> Any:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import qmpi
-from qmpi import errors
+from qmpi import errors, testing
 from qmpi.world.program import run_program
 from qmpi.world.settings import _cgroup_limits
 
@@ -44,7 +44,7 @@ def test_arguments_override_the_environment(monkeypatch: pytest.MonkeyPatch):
 
     def in_force() -> tuple[str, bool, int, bool, float | None]:
         qmpi.COMM_WORLD.alloc()
-        settings = qmpi.COMM_WORLD._session.universe.settings
+        settings = testing.settings(qmpi.COMM_WORLD)
         return settings.mode, settings.single_precision, settings.memory, settings.strict, settings.timeout_s
 
     assert qmpi.run(in_force, 1, mode="fast", memory="64M", strict=True, timeout_s=2.5) == [("fast", True, 2**26, True, 2.5)]

@@ -6,14 +6,13 @@ Rank 0 hands a list of gates over at once; rank 1 measures in the middle of it. 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
 from itertools import pairwise
 
 import numpy as np
 import pytest
 
 import qmpi
-from qmpi import Register, cx, gates, measure, reset, ry
+from qmpi import Register, cx, gates, measure, reset, ry, testing
 from tests import dense
 from tests.oracle import Oracle
 
@@ -45,7 +44,6 @@ class Moment:
 
 def program(case: str, moment: Moment) -> tuple[int, np.ndarray]:
     comm, outcome = qmpi.COMM_WORLD, 0
-    comm._session.core.set_planned_from(3 if case == SMALLER else 2)
     if comm.rank == 0:
         q = comm.alloc(18)
         a, c, p, q_, r, filling = (q[k] for k in range(6))
@@ -60,7 +58,7 @@ def program(case: str, moment: Moment) -> tuple[int, np.ndarray]:
         for left, right in pairwise(large[:-1]):
             cx(left, right)
         comm.send_move(c, 1)
-        comm._session.core.flush()
+        testing.flush(comm)
     else:
         theirs = comm.recv_move(source=0)
     comm.barrier()
@@ -74,7 +72,7 @@ def program(case: str, moment: Moment) -> tuple[int, np.ndarray]:
             getattr(gates, name)(*parameters, *((a, p, q_, r)[k] for k in places))
         begin = time.perf_counter()
         moment.begun = True
-        comm._session.core.flush()
+        testing.flush(comm)
         moment.took_s = time.perf_counter() - begin
     else:
         while not moment.begun:
@@ -122,8 +120,12 @@ def test_a_qubit_whose_partner_is_measured_while_its_gates_wait_gets_them(case: 
     for seed in range(RUNS):
         moment = Moment()
         moment.delay_s = rng.uniform(0, took_s)
-        run: Callable[[], tuple[int, np.ndarray]] = lambda moment=moment: program(case, moment)  # noqa: E731
-        (_, state), (outcome, _) = qmpi.run(run, 2, seed=seed)
+
+        def planned(moment: Moment = moment) -> tuple[int, np.ndarray]:
+            with testing.plan_from(qmpi.COMM_WORLD, 3 if case == SMALLER else 2):
+                return program(case, moment)
+
+        (_, state), (outcome, _) = qmpi.run(planned, 2, seed=seed)
         took_s = 0.9 * took_s + 0.1 * moment.took_s
         overlap = abs(np.vdot(right[outcome], state)) ** 2
         assert abs(overlap - 1) < 1e-10, f"run {seed}: overlap {overlap} after a delay of {moment.delay_s}"

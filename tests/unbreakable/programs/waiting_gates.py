@@ -13,6 +13,7 @@ import time
 from reports import attempt, let_go_on, meet, report, signals, stop
 
 import qmpi
+from qmpi import testing
 
 STOPPED_AFTER_S, INTERRUPTED_AFTER_S = 0.25, 0.5
 ANGLE = 0.3
@@ -20,7 +21,6 @@ QUBITS = 21
 
 many, others = map(int, sys.argv[1:])
 comm = qmpi.COMM_WORLD
-core = comm._session.core
 signal.signal(signal.SIGINT, signal.default_int_handler)
 if comm.rank == 1:  # (|0…0⟩ + |1…1⟩)/√2, and its copy: a turn of the copy by z is one of all
     q = comm.alloc(QUBITS)
@@ -45,16 +45,15 @@ else:
                 qmpi.rz(ANGLE, copy)
             for _ in range(others):
                 qmpi.cu(0.1, 0.2, 0.3, 0.4, own[0], own[1])
-            core.flush()
+            testing.flush(comm)
 
     report("interrupted", **attempt(turns))
     let_go_on(1)
 meet("end")
 if comm.rank == 0:
-    core.flush()
-    counts = dict(zip(qmpi.gates.TABLE, core.gate_counts, strict=True))
+    testing.flush(comm)
     comm.unrecv(copy)
-    report("afterwards", turned=ANGLE * counts["rz"])
+    report("afterwards", turned=ANGLE * comm.ledger.gates["rz"])
 else:
     comm.unsend(q[0])
     for k in range(QUBITS - 1):
