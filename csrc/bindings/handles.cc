@@ -105,8 +105,10 @@ void collect(nb::handle operand, std::vector<Qubit*>& out) {
     if (!collect_one(operand, out)) refuse(operand, "");
     return;
   }
-  for (nb::handle item : nb::borrow<nb::sequence>(operand))
+  for (Py_ssize_t k = 0; k < PySequence_Fast_GET_SIZE(operand.ptr()); ++k) {
+    const nb::handle item = PySequence_Fast_GET_ITEM(operand.ptr(), k);
     if (!collect_one(item, out)) refuse(item, " in a list");
+  }
 }
 
 nb::typed<nb::tuple, Qubit, nb::ellipsis> qubits_of(nb::handle operand) {

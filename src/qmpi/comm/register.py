@@ -28,7 +28,7 @@ class Register(Sequence[Qubit]):
             qubits: handles of this rank, qubit 0 first; a register among them stands for its own.
             operation: what brought their contents, if a message did.
         """
-        self._qubits = qubits_of(tuple(qubits))
+        self._qubits = qubits_of(qubits if type(qubits) is tuple else tuple(qubits))
         self.operation = operation
 
     @overload

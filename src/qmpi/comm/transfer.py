@@ -126,7 +126,7 @@ class Transfer:
     ) -> Request[Register]:
         self._refuse_if_closed()
         side = Side.COPY if verb == Verb.copy else Side.DESTINATION
-        target = None if q is None else Register(self._operand(q))
+        target = None if q is None else self._operand(q)
         peer, wanted_tag = self._source(source), self._any_tag(tag)
         site = call_site()
         if target is not None:
@@ -135,7 +135,7 @@ class Transfer:
         if peer is None:
             if status is not None:
                 status.source, status.tag, status.count = PROC_NULL, ANY_TAG, 0
-            qubits = () if target is None else tuple(target)
+            qubits = target or ()
             asked = ANY_TAG if wanted_tag == _CORE_ANY_TAG else wanted_tag
             return self._nothing(Register(qubits, self._operation(0, side, None, asked, qubits, site)))
         ticket = self._session.core.receive(verb, target, peer, self._context + USER, wanted_tag, wanted=wanted)
@@ -342,16 +342,14 @@ class Transfer:
 
     def _source(self, source: int | Wildcard) -> int | None:
         """The same for a receive, which may take a message from anybody."""
-        number = whole(source)
-        if 0 <= number < self.size:
-            return self._members[number]
-        return _CORE_ANY_SOURCE if means(source, ANY_SOURCE) else self._peer(source)
+        if source is ANY_SOURCE or (whole(source) < 0 and means(source, ANY_SOURCE)):
+            return _CORE_ANY_SOURCE
+        return self._peer(source)
 
     def _any_tag(self, tag: int | Wildcard) -> int:
-        number = whole(tag)
-        if 0 <= number <= MAX_TAG:
-            return number
-        return _CORE_ANY_TAG if means(tag, ANY_TAG) else self._tag(tag)
+        if tag is ANY_TAG or (whole(tag) < 0 and means(tag, ANY_TAG)):
+            return _CORE_ANY_TAG
+        return self._tag(tag)
 
     def _tag(self, tag: int | Wildcard) -> int:
         number = whole(tag)
