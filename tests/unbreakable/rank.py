@@ -41,6 +41,7 @@ world = Classical(rank, ranks)
 universe = Universe(Arena.attach(descriptor), rank, ranks, Settings.from_environment(), at_leave)
 door.comm_world = lambda: world
 door.join = join
+door.dup = Classical.Dup
 sys.argv = sys.argv[1:]
 sys.path.insert(0, str(Path(sys.argv[0]).parent))
 runpy.run_path(sys.argv[0], run_name="__main__")
