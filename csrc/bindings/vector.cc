@@ -53,7 +53,7 @@ struct Gates {
   void add_qubit(const std::string& name, nb::handle item) {
     int qubit;
     if (!nb::try_cast(item, qubit)) refuse(name + ": qubits are whole numbers, not " + nb::cast<std::string>(nb::repr(item)));
-    if (qubit < 0 || qubit >= n) refuse(name + ": qubit " + std::to_string(qubit) + " is outside 0 … " + std::to_string(n - 1));
+    if (qubit < 0 || qubit >= n) refuse(name + ": qubit " + std::to_string(qubit) + " is outside 0 to " + std::to_string(n - 1));
     qubits.push_back(qubit);
   }
 

@@ -234,7 +234,7 @@ class Collective(Transfer):
 
     def _member(self, rank: int, what: str) -> int:
         if not isinstance(rank, int) or not 0 <= rank < self.size:
-            raise RankOutOfRange(f"{what} {rank!r} is not one of 0 … {self.size - 1}")
+            raise RankOutOfRange(f"{what} {rank!r} is not one of 0 to {self.size - 1}")
         return rank
 
     def _take(self, count: int) -> tuple[Qubit, ...]:

@@ -327,7 +327,7 @@ class Transfer:
             return self._members[rank]
         if means(rank, PROC_NULL):
             return None
-        raise RankOutOfRange(f"rank {rank!r} is not one of 0 … {self.size - 1} (or PROC_NULL)")
+        raise RankOutOfRange(f"rank {rank!r} is not one of 0 to {self.size - 1} (or PROC_NULL)")
 
     def _source(self, source: int | Wildcard) -> int | None:
         """The same for a receive, which may take a message from anybody."""
@@ -338,5 +338,5 @@ class Transfer:
 
     def _tag(self, tag: int | Wildcard) -> int:
         if not isinstance(tag, int) or not 0 <= tag <= MAX_TAG:
-            raise TagOutOfRange(f"tag {tag!r} is not one of 0 … {MAX_TAG}")
+            raise TagOutOfRange(f"tag {tag!r} is not one of 0 to {MAX_TAG}")
         return tag

@@ -406,7 +406,7 @@ class StateVector(GateMethods):
 
     def _bit(self, qubit: int) -> int:
         if not isinstance(qubit, int | np.integer) or not 0 <= qubit < self.num_qubits:
-            raise InvalidArgument(f"qubit {qubit!r} is not one of 0 … {self.num_qubits - 1}")
+            raise InvalidArgument(f"qubit {qubit!r} is not one of 0 to {self.num_qubits - 1}")
         self.flush()
         return self._shares.layout[qubit]
 
