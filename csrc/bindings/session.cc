@@ -206,7 +206,7 @@ void bind_session(nb::module_& m) {
       .def("receive_bits", [](PyPart& p, std::uint32_t first, std::uint32_t count, int peer, int tag) { p.bits(StepKind::receive_bits, first, count, peer, tag); },
            "first"_a, "count"_a, "peer"_a, "tag"_a)
       .def("measure", [](PyPart& p, nb::handle qubits, std::uint32_t bit) { p.local(StepKind::measure, qubits, bit); }, "qubits"_a, "bit"_a,
-           "Into bits `bit` …; the qubits become |0>.")
+           "Into bits `bit` and following; the qubits become |0>.")
       .def("parity", [](PyPart& p, nb::handle qubits, std::uint32_t bit) { p.local(StepKind::parity, qubits, bit); }, "qubits"_a, "bit"_a,
            "CX from the first half onto the second, which is measured: one step.")
       .def("flip", [](PyPart& p, nb::handle qubits, std::uint32_t bit) { p.local(StepKind::flip, qubits, bit); }, "qubits"_a, "bit"_a,

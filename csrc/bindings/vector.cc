@@ -56,7 +56,7 @@ struct Gates {
     const Py_ssize_t qubit = PyNumber_AsSsize_t(item.ptr(), nullptr);  // what is beyond 64 bits becomes the nearest that is not
     if (qubit == -1 && PyErr_Occurred()) throw nb::python_error();
     if (qubit < 0 || qubit >= n)
-      refuse(name + ": qubit " + nb::cast<std::string>(nb::repr(item)) + " is outside 0 … " + std::to_string(n - 1));
+      refuse(name + ": qubit " + nb::cast<std::string>(nb::repr(item)) + " is outside 0 to " + std::to_string(n - 1));
     qubits.push_back(static_cast<int>(qubit));
   }
 

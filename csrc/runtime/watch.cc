@@ -189,7 +189,7 @@ void Watch::judge(Patience& patience) {
     text += "\n  rank " + std::to_string(rank) + (has_left(rank) ? " has left" : ": " + std::string(arena_->at<Wait>(arena_->rank(rank).wait)->line()));
     ++shown;
   }
-  if (shown == listed) text += "\n  …";
+  if (shown == listed) text += "\n  ...";
   tell(stuck, false, text, patience);
 }
 

@@ -97,10 +97,10 @@ def assert_refused(done: subprocess.CompletedProcess[str], message: str, status:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["-n", "0"], "'0' is not within 1 … 4096"),
+        (["-n", "0"], "'0' is not within 1 to 4096"),
         (["--qubits", "many"], "'many' is not a list of whole numbers"),
         (["--workloads", "brick,grover"], "'grover' is not one of brick, qv"),
-        (["--scaling", "weak", "-n", "1,3"], "3 is not 1, 2, 4, …"),
+        (["--scaling", "weak", "-n", "1,3"], "3 is not 1, 2, 4, ..."),
         (["--launcher", "srun", "--threads"], "leave out --launcher"),
         (["--dtype", "float"], "--dtype must be complex128 or complex64, not 'float'"),
         (["--ranks-per-node", "2", "-n", "3"], "--ranks-per-node=2 makes no power of two of nodes out of 3 ranks"),

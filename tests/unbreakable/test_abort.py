@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 import qmpi
-from tests.mpi.launch import launch
+from tests.worlds.launch import launch
 
 CODE = 7
 

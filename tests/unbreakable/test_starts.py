@@ -187,3 +187,8 @@ def test_where_a_communicator_is_made_whoever_waits_for_a_rank_that_has_ended_ra
 def test_a_rank_that_never_comes_ends_the_job_of_those_who_do_not_catch_it() -> None:
     job = start("mpiexec", 3, "never_comes.py", "is not forgiven", "barrier", timeout_s=40)
     assert job.codes == [1] and "PeerLeft: rank 2 of 3 has ended" in job.output, job
+
+
+def test_ctrl_c_ends_the_wait_for_ranks_that_have_not_come() -> None:
+    job = start("mpi", 2, "never_comes.py", "sleeps", "barrier", timeout_s=40)
+    assert job.codes == [130] and "qmpi: rank 0 interrupted at" in job.output, job

@@ -107,7 +107,7 @@ def test_calls_made_of_others_draw_as_those_do(kind: str, seed: int) -> None:
 
 GATES: list[tuple[Any, str]] = [
     ([("hadamard", (0,), ())], "no gate is called 'hadamard'"),
-    ([("h", (4,), ())], "qubit 4 is outside 0 … 3"),
+    ([("h", (4,), ())], "qubit 4 is outside 0 to 3"),
     ([("h", (-1,), ())], "qubit -1 is outside"),
     ([("h", ("a",), ())], "qubits are whole numbers, not 'a'"),
     ([("h", (0, 1), ())], "h acts on 1 qubits, not 2"),
@@ -116,7 +116,7 @@ GATES: list[tuple[Any, str]] = [
     ([("rx", (0,), (np.nan,))], "finite number"),
     ([("rx", (0,), ("x",))], "finite number"),
     ([("mcx", (), ())], "at least 1 qubit"),
-    ([("unitary", (0,), (np.ones((2, 2)),))], "U†U differs"),
+    ([("unitary", (0,), (np.ones((2, 2)),))], r"U\^dagger U differs"),
     ([("unitary", (0, 1), (np.eye(2),))], "shape"),
     ([("pauli_rotation", (0, 1), (0.1, "XQ"))], "one letter of IXYZ per qubit"),
     ([("h", (0,))], "a gate is \\(name, qubits, parameters\\)"),
@@ -136,7 +136,7 @@ def test_a_list_with_one_wrong_gate_is_refused_whole(gates: Any, message: str) -
 
 
 CALLS: list[tuple[Callable[[qmpi.StateVector], Any], str]] = [
-    (lambda state: state.measure(4), "qubit 4 is not one of 0 … 3"),
+    (lambda state: state.measure(4), "qubit 4 is not one of 0 to 3"),
     (lambda state: state.measure("a"), "qubit 'a'"),
     (lambda state: state.sample(0), "positive number of shots"),
     (lambda state: state.sample(1.5), "positive number of shots"),

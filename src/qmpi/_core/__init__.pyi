@@ -212,7 +212,7 @@ class Part:
     def receive_bits(self, first: int, count: int, peer: int, tag: int) -> None: ...
 
     def measure(self, qubits: object, bit: int) -> None:
-        """Into bits `bit` …; the qubits become |0>."""
+        """Into bits `bit` and following; the qubits become |0>."""
 
     def parity(self, qubits: object, bit: int) -> None:
         """CX from the first half onto the second, which is measured: one step."""

@@ -240,7 +240,7 @@ class Collective(Transfer):
     def _member(self, rank: int, what: str) -> int:
         number = whole(rank)
         if not 0 <= number < self.size:
-            raise RankOutOfRange(f"{what} {rank!r} is not one of 0 … {self.size - 1}")
+            raise RankOutOfRange(f"{what} {rank!r} is not one of 0 to {self.size - 1}")
         return number
 
     def _take(self, count: int) -> tuple[Qubit, ...]:

@@ -216,7 +216,7 @@ class Comm(PointToPoint, Rotations):
         self._refuse_if_closed()
         takes_part = color is not None and not means(color, UNDEFINED)
         if takes_part and not 0 <= whole(color) <= MOST_COLOR:
-            raise InvalidArgument(f"color {color!r} is not one of 0 … {MOST_COLOR} (or UNDEFINED, or None)")
+            raise InvalidArgument(f"color {color!r} is not one of 0 to {MOST_COLOR} (or UNDEFINED, or None)")
         if not hasattr(key, "__index__"):
             raise InvalidArgument(f"key {key!r} is no whole number")
         part = door.split(self.mpi, whole(color) if takes_part else None, operator.index(key))

@@ -338,7 +338,7 @@ class Transfer:
             return self._members[number]
         if means(rank, PROC_NULL):
             return None
-        raise RankOutOfRange(f"rank {rank!r} is not one of 0 … {self.size - 1} (or PROC_NULL)")
+        raise RankOutOfRange(f"rank {rank!r} is not one of 0 to {self.size - 1} (or PROC_NULL)")
 
     def _source(self, source: int | Wildcard) -> int | None:
         """The same for a receive, which may take a message from anybody."""
@@ -354,7 +354,7 @@ class Transfer:
     def _tag(self, tag: int | Wildcard) -> int:
         number = whole(tag)
         if not 0 <= number <= MAX_TAG:
-            raise TagOutOfRange(f"tag {tag!r} is not one of 0 … {MAX_TAG}")
+            raise TagOutOfRange(f"tag {tag!r} is not one of 0 to {MAX_TAG}")
         return number
 
 

@@ -47,6 +47,6 @@ class Nodes:
         count = ranks // each
         if ranks % each or count & (count - 1):
             raise InvalidArgument(
-                f"QMPI_RANKS_PER_NODE={each} makes no power of two of nodes out of {ranks} ranks: a state vector needs 1, 2, 4, … nodes"
+                f"QMPI_RANKS_PER_NODE={each} makes no power of two of nodes out of {ranks} ranks: a state vector needs 1, 2, 4, ... nodes"
             )
         return Nodes(count, each)

@@ -187,7 +187,7 @@ class StateVector(GateMethods):
         shares = self._shares
         source = None if root is None else whole(root)
         if source is not None and not 0 <= source < shares.size:
-            raise RankOutOfRange(f"root {root!r} is not one of 0 … {shares.size - 1}")
+            raise RankOutOfRange(f"root {root!r} is not one of 0 to {shares.size - 1}")
         shares.begin("set_amplitudes", source)
         shares.agree()
         part: NDArray[Any] = np.zeros(0)
@@ -542,7 +542,7 @@ class StateVector(GateMethods):
         for qubit in [qubits] if _is_one(qubits) else qubits:  # type: ignore[union-attr]
             number = whole(qubit)
             if not 0 <= number < self.num_qubits:
-                raise InvalidArgument(f"{call}: qubit {qubit!r} is not one of 0 … {self.num_qubits - 1}")
+                raise InvalidArgument(f"{call}: qubit {qubit!r} is not one of 0 to {self.num_qubits - 1}")
             numbers.append(number)
         if len(set(numbers)) < len(numbers):
             raise InvalidArgument(f"{call} needs different qubits, not {numbers}")

@@ -4,11 +4,12 @@ and reports what came of it. Started by test_starts.py."""
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Callable
 from typing import Any
 
 from mpi4py import MPI
-from reports import attempt, report
+from reports import attempt, report, signals
 
 import qmpi
 
@@ -25,6 +26,11 @@ CALLS: dict[str, Callable[[], Any]] = {
 
 if call in ("dup", "split", "Comm"):
     comm.barrier()
+if how == "sleeps":
+    if comm.rank == 0:
+        signals(("INT", 1.0))
+        CALLS[call]()
+    time.sleep(60)
 rank = MPI.COMM_WORLD.rank if how == "knows only mpi4py" else comm.rank
 if rank < MPI.COMM_WORLD.size - 1:
     if how == "is not forgiven":

@@ -54,7 +54,7 @@ def numbers(text: str, least: int, most: int) -> list[int]:
         if first > last or step < 1:
             raise ValueError(f"{part.strip()!r} has no numbers: a range is FROM:TO or FROM:TO:STEP, and goes up")
         if not least <= first <= last <= most:
-            raise ValueError(f"{part.strip()!r} is not within {least} … {most}")
+            raise ValueError(f"{part.strip()!r} is not within {least} to {most}")
         found.update(range(first, last + 1, step))
     return sorted(found)
 
@@ -74,7 +74,7 @@ def points(qubits: Sequence[int], ranks: Sequence[int], scaling: str) -> list[Po
     if scaling != "strong":
         odd = [p for p in ranks if p & (p - 1)]
         if odd:
-            raise ValueError(f"weak scaling doubles the ranks, and {odd[0]} is not 1, 2, 4, …")
+            raise ValueError(f"weak scaling doubles the ranks, and {odd[0]} is not 1, 2, 4, ...")
         found |= {Point(n + p.bit_length() - 1, p) for n in qubits for p in ranks}
     for point in sorted(found):
         _refuse_impossible(point)
