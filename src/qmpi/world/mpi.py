@@ -139,9 +139,15 @@ def _prepare() -> None:
 @cache
 def _connect_ends() -> None:
     if MPI.COMM_WORLD.size > 1:
-        end_together(MPI.COMM_WORLD.rank, lambda status: MPI.Is_finalized() or MPI.COMM_WORLD.Abort(status))
+        end_together(MPI.COMM_WORLD.rank, _abort)
         # What a program's own MPI.Finalize() does first.
         MPI.COMM_SELF.Set_attr(MPI.Comm.Create_keyval(delete_fn=lambda comm, key, value: leave()), None)
+
+
+def _abort(status: int) -> None:
+    if not MPI.Is_finalized():
+        MPI.COMM_WORLD.Abort(status)
+        os._exit(status)  # MPICH's Abort may return before the launcher has ended this process
 
 
 def _meet(comm: MPI.Intracomm) -> None:
