@@ -45,6 +45,12 @@ def test_it_does_so_however_python_was_told_what_to_run(how: str) -> None:
     assert run.code == 3, run.tail()
 
 
+def test_after_mpi_is_over_each_rank_ends_by_itself() -> None:
+    program = "import sys, qmpi\nfrom mpi4py import MPI\nqmpi.COMM_WORLD.barrier()\nMPI.Finalize()\nsys.exit('the end')"
+    run = launch(2, ["-c", program], timeout_s=40)
+    assert run.code == 1 and run.output.count("the end") == 2 and "Abort" not in run.output, run.tail()
+
+
 def test_an_exit_that_is_caught_or_of_a_thread_or_of_a_child_is_as_without_qmpi() -> None:
     job = start("mpiexec", 2, "exits_caught.py", timeout_s=40)
     job.require_clean_end()

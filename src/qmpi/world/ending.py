@@ -33,7 +33,7 @@ def end_together(rank: int, abort: Callable[[int], object]) -> None:
 
     Args:
         rank: its number, for people.
-        abort: ends all ranks with the status given.
+        abort: ends all ranks with the status given; returns only where MPI is over, and each ends by itself.
     """
     global _abort, _founder
     _abort, _founder = abort, os.getpid()
@@ -58,9 +58,11 @@ class _Exit(SystemExit):
     def code(self) -> Any:
         """As of SystemExit."""
         code = super().code
-        if _founder == os.getpid() and _interpreter_asks() and (status := status_of(code)):
+        if _founder != os.getpid() or not _interpreter_asks():
+            return code
+        if status := status_of(code):
             _end(status)
-        return code
+        return status
 
     @code.setter
     def code(self, code: Any) -> None:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 
 from .._core import set_world
 from ..errors import CommunicatorError, InvalidArgument, OutsideUniverse, PeerFailed, set_rank
+from ..whole import whole
 from .base import OUTSIDE, Membership, Universe, create_arena
 from .classical import Classical, Hub
 from .settings import Settings
@@ -83,7 +84,7 @@ def run(
         >>> qmpi.run(lambda: qmpi.COMM_WORLD.rank, 3)
         [0, 1, 2]
     """
-    if not isinstance(ranks, int) or not 1 <= ranks <= MAX_RANKS:
+    if not 1 <= whole(ranks) <= MAX_RANKS:
         raise InvalidArgument(f"ranks must be a whole number from 1 to {MAX_RANKS}, not {ranks!r}")
     chosen = {
         "SEED": seed,
@@ -94,7 +95,7 @@ def run(
         "TIMEOUT_S": timeout_s,
     }
     overrides = {f"QMPI_{name}": str(value) for name, value in chosen.items() if value is not None}
-    return _Crew(function, arguments, ranks, Settings.from_environment({**os.environ, **overrides})).run()
+    return _Crew(function, arguments, whole(ranks), Settings.from_environment({**os.environ, **overrides})).run()
 
 
 def under_way() -> bool:

@@ -9,11 +9,11 @@ from itertools import count
 from typing import Any, NoReturn
 
 from ...errors import InvalidArgument, PeerFailed
+from ...whole import whole
 from ..wildcards import PROC_NULL, UNDEFINED, means, of_mpi4py
 from .collectives import Collectives
 from .context import Context
 from .group import Group, members_of
-from .integers import integer
 from .topology import Grid
 
 
@@ -96,16 +96,16 @@ class Classical(Collectives):
         """
         if means(split_type, UNDEFINED):
             return self.Split(None, key)
-        if integer(split_type) != of_mpi4py("COMM_TYPE_SHARED"):
+        if whole(split_type) != of_mpi4py("COMM_TYPE_SHARED"):
             raise InvalidArgument(f"ranks that are threads are split by no other type than mpi4py's COMM_TYPE_SHARED, not {split_type!r}")
         return self.Split(0, key)
 
     def _split(self, color: Any, key: Any) -> tuple[Context, int] | None:
         self._check()
         takes_part = color is not None and not means(color, UNDEFINED)
-        if takes_part and integer(color) < 0:
+        if takes_part and whole(color) < 0:
             raise InvalidArgument(f"color {color!r} is not an integer from 0 on (or UNDEFINED, or None)")
-        rows = self._gather((integer(color) if takes_part else None, operator.index(key)), 0)
+        rows = self._gather((whole(color) if takes_part else None, operator.index(key)), 0)
         return self._scatter(None if rows is None else self._places(rows), 0)  # type: ignore[no-any-return]
 
     def Get_group(self) -> Group:

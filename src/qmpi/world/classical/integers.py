@@ -1,4 +1,4 @@
-"""Numbers as programs give them: whatever can stand for an integer."""
+"""Rows of integers as programs give them."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ import operator
 from typing import Any
 
 from ...errors import InvalidArgument
-
-
-def integer(value: Any) -> int:
-    """-1, which is no rank or tag, for what is no integer."""
-    try:
-        return operator.index(value)
-    except TypeError:
-        return -1
 
 
 def integers(values: Any, count: int | None = None) -> tuple[int, ...]:

@@ -10,10 +10,10 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from ...errors import Closed, RankOutOfRange, TagOutOfRange
+from ...whole import whole
 from ..wildcards import ANY_SOURCE, ANY_TAG, PROC_NULL, means
 from .buffers import flat
 from .context import Context
-from .integers import integer
 from .mailbox import ANY, Event, Message, Receive
 from .matched import Matched, packed, reader, unpacked
 from .request import Request, report, report_nothing
@@ -211,13 +211,13 @@ class Messages:
         """None for PROC_NULL."""
         if means(rank, PROC_NULL):
             return None
-        number = integer(rank)
+        number = whole(rank)
         if not 0 <= number < self.size:
             raise RankOutOfRange(f"rank {rank!r} is not one of 0 to {self.size - 1} (or PROC_NULL)")
         return number
 
     def _tag(self, tag: Any) -> int:
-        number = integer(tag)
+        number = whole(tag)
         if not 0 <= number <= MAX_TAG:
             raise TagOutOfRange(f"tag {tag!r} is not one of 0 to {MAX_TAG}")
         return number

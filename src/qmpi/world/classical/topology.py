@@ -8,7 +8,8 @@ from math import prod
 from typing import Any
 
 from ...errors import InvalidArgument, RankOutOfRange
-from .integers import integer, integers
+from ...whole import whole
+from .integers import integers
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +48,7 @@ class Grid:
         Raises:
             RankOutOfRange: the grid has no such rank.
         """
-        left = integer(rank)
+        left = whole(rank)
         if not 0 <= left < self.size:
             raise RankOutOfRange(f"rank {rank!r} is not one of 0 to {self.size - 1}")
         coords = []
@@ -76,7 +77,7 @@ class Grid:
         Raises:
             InvalidArgument: there is no such dimension.
         """
-        if not 0 <= integer(direction) < len(self.dims):
+        if not 0 <= whole(direction) < len(self.dims):
             raise InvalidArgument(f"direction {direction!r} is not one of the {len(self.dims)} dimensions, which count from 0")
         (steps,) = integers([disp])
         here = self.coords(rank)
