@@ -173,7 +173,7 @@ def bad_rank(actor: Actor, step: Refused) -> Call:
 
 def bad_tag(actor: Actor, step: Refused) -> Call:
     comm, q = actor.comms[step.comm], actor.operand(step.labels)
-    tag = (-1, 2**31, 1.0, "x", None, qmpi.ANY_TAG)[step.choice % 6]
+    tag = (-7, 2**31, 1.0, "x", None, qmpi.ANY_TAG)[step.choice % 6]
     calls = [lambda: comm.isend(q, 0, tag), lambda: comm.send_move(q, 0, tag)]
     if tag is not qmpi.ANY_TAG:
         calls.append(lambda: comm.recv(None, 0, tag))
@@ -195,7 +195,7 @@ def bad_argument(actor: Actor, step: Refused) -> Call:
         lambda: qmpi.expectation("", qmpi.Register()),
         lambda: qmpi.expectation("ZZ", q[:1] + q[0]),
         lambda: qmpi.expectation("A" * len(q), q),
-        lambda: comm.alloc(0),
+        lambda: comm.alloc("2"),
         lambda: comm.alloc(-3),
         lambda: comm.alloc(1.5),
     ]

@@ -123,8 +123,6 @@ def play(programs: Sequence[tuple[int, Make]], single_precision: bool, progress:
         listed = testing.postings(world)
         assert listed == 0, f"{listed} messages or receives are left in mailboxes"
         world.mpi.Barrier()
-        for comm in sorted(actor.comms, reverse=True):
-            actor.comms[comm].mpi.Free()
     depart(world, len(programs))
     growth = touched[-1] - touched[len(touched) // 2]
     assert growth < GROWTH_KB, f"the second half of {len(programs)} programs took {growth} KiB of shared memory and did not give it back"

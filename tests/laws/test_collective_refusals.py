@@ -271,8 +271,6 @@ def test_an_inverse_without_its_operation_is_refused(comm: qmpi.Comm) -> None:
             again()
     comm.free(q + out + spare)
     other.close()
-    comm.mpi.Barrier()
-    other.mpi.Free()
 
 
 @pytest.mark.ranks(min_size=2)

@@ -370,7 +370,7 @@ def test_a_rank_out_of_range_is_refused(lab: Lab, rank: object) -> None:
     lab.give_up()
 
 
-@pytest.mark.parametrize("tag", [-100, 2**31, 1.0, "x", None, qmpi.ANY_TAG], ids=repr)  # -1 may be mpi4py's ANY_TAG
+@pytest.mark.parametrize("tag", [-7, 2**31, 1.0, "x", None, qmpi.ANY_TAG], ids=repr)
 def test_a_tag_out_of_range_is_refused(lab: Lab, tag: object) -> None:
     comm, dest = lab.comm, lab.comm.size - 1
     lab.payload(0, ["a"], dest)
