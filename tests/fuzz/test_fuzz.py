@@ -26,7 +26,7 @@ def fuzz(*arguments: str) -> subprocess.CompletedProcess[str]:
 
 
 @MODES
-@pytest.mark.parametrize("ranks", ["1", "2", "3", "4"])
+@pytest.mark.parametrize("ranks", ["3", *(pytest.param(ranks, marks=pytest.mark.thorough) for ranks in "124")])
 def test_random_programs_on_threads(ranks: str, mode: str) -> None:
     run = fuzz("--calls", "1100", "--ranks", ranks, "--mode", mode)
     assert run.returncode == 0, run.stdout + run.stderr

@@ -171,9 +171,9 @@ def test_what_is_no_intracommunicator_is_refused() -> None:
 
 
 def test_communicators_that_are_closed_leave_room_for_as_many_more(comm: qmpi.Comm) -> None:
-    """MPICH has room for some 2,000 at once."""
+    """MPICH has room for some 2,000 at once. (More than two ranks only take longer.)"""
     makes = [comm.dup, lambda: comm.split(0), lambda: comm.dup()]
-    for k in range(2100):
+    for k in range(2100 if comm.size <= 2 else 100):
         made = makes[k % 3]()
         assert made is not None
         made.close()
@@ -181,7 +181,7 @@ def test_communicators_that_are_closed_leave_room_for_as_many_more(comm: qmpi.Co
 
 def test_many_open_communicators_can_be_closed_in_any_order(comm: qmpi.Comm) -> None:
     for _ in range(5):
-        some = [comm.dup() for _ in range(500)]
+        some = [comm.dup() for _ in range(500 if comm.size <= 2 else 30)]
         for made in some[:: 1 if comm.rank % 2 else -1]:
             made.close()
 

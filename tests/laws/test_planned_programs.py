@@ -18,7 +18,7 @@ from tests import dense
 from tests.laws.lab import Lab
 from tests.laws.test_random_programs import require_the_oracle_s_state
 
-EXAMPLES = 15
+EXAMPLES = 8  # in each world
 LARGE = 13
 
 

@@ -20,7 +20,7 @@ from tests.laws.lab import Lab
 from tests.strategies import GATES, ROTATIONS, Step, programs
 
 MOST_QUBITS = 9
-EXAMPLES = 60
+EXAMPLES = 25  # in each world
 
 
 class Interpreter:

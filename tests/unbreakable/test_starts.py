@@ -190,5 +190,5 @@ def test_a_rank_that_never_comes_ends_the_job_of_those_who_do_not_catch_it() -> 
 
 
 def test_ctrl_c_ends_the_wait_for_ranks_that_have_not_come() -> None:
-    job = start("mpi", 2, "never_comes.py", "sleeps", "barrier", timeout_s=40)
+    job = start("mpiexec", 2, "never_comes.py", "sleeps", "barrier", timeout_s=40)
     assert job.codes == [130] and "qmpi: rank 0 interrupted at" in job.output, job

@@ -121,6 +121,7 @@ def commands(world: str, ranks: int, program: list[str], flags: Sequence[str]) -
         command = [launcher().command(ranks)[0], *flags, *launcher().command(ranks)[1:]]
         yield [([*command, sys.executable, *program], launcher().environment(), ())]
     else:
+        assert world == "processes", world
         arena = Arena.create(ranks, int(SEED), faithful=False, single_precision=False, memory=1 << 30)
         place = [f"{rank} {ranks} {arena.descriptor}" for rank in range(ranks)]
         command = [sys.executable, "-m", "tests.unbreakable.rank", *program]

@@ -7,7 +7,7 @@ import sys
 
 import pytest
 
-from tests.worlds import EVERY_LAW_ONCE, World
+from tests.worlds import EVERY_LAW_ONCE, THOROUGH, World
 from tests.worlds.launch import DEFAULTS, PROGRAMS, Run, launch, start
 
 PYTEST = ["-m", "pytest", "-q", "--color=no", "-p", "no:cacheprovider"]
@@ -78,10 +78,12 @@ def test_every_law_is_tested_in_both_worlds() -> None:
     }
 
 
-def test_the_worlds_of_every_law_have_1_to_4_ranks_and_both_modes() -> None:
+def test_all_worlds_together_have_each_number_of_ranks_in_both_modes() -> None:
+    assert {world.ranks for world in EVERY_LAW_ONCE} == {1, 2, 3, 4}
     for kind in ("threads", "mpi"):
-        mine = [world for world in EVERY_LAW_ONCE if world.kind == kind]
-        assert [world.ranks for world in mine] == [1, 2, 3, 4] and {world.mode for world in mine} == {"fast", "faithful"}
+        assert {world.mode for world in EVERY_LAW_ONCE if world.kind == kind} == {"fast", "faithful"}
+        plain = [world for world in [*EVERY_LAW_ONCE, *THOROUGH] if world.kind == kind and len(world.words) == 1]
+        assert sorted((world.ranks, world.mode) for world in plain) == [(n, mode) for n in (1, 2, 3, 4) for mode in ("faithful", "fast")]
 
 
 @pytest.mark.parametrize("text", ["threads:3", "mpi:4:faithful", "mpi:3:faithful:complex64", "threads:2:1-per-node"])

@@ -372,7 +372,7 @@ def unitary_array(matrix: "ArrayLike", width: int) -> NDArray[np.complex128]:
     with np.errstate(over="ignore", invalid="ignore"):
         excess = np.abs(array.conj().T @ array - np.eye(side)).max()
     if not excess <= (accepted := tolerance(given)):  # an entry that is not finite makes the excess infinite or NaN
-        raise NotUnitary(f"unitary: U^H U differs from 1 by {excess:.2g}; up to {accepted:g} is accepted")
+        raise NotUnitary(f"unitary: U^dagger U differs from 1 by {excess:.2g}; up to {accepted:g} is accepted")
     return array
 
 
