@@ -15,8 +15,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 MOST_WORKERS = 8
 
-settings.register_profile("qmpi", deadline=None, print_blob=True)  # no test asserts a time
-settings.load_profile("qmpi")
+for profile, examples in (("few", 60), ("thorough", 150)):
+    settings.register_profile(profile, deadline=None, print_blob=True, max_examples=examples)  # no test asserts a time
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -37,6 +37,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure(config: pytest.Config) -> None:
     config.addinivalue_line("markers", "thorough: only with --thorough")
+    settings.load_profile("thorough" if config.getoption("--thorough") else "few")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -12,7 +12,7 @@ from tests.worlds.launch import DEFAULTS, PROGRAMS, launch, start
 
 PROGRAMS_PER_RUN = 25
 SEEDS = range(1, 101)
-FEW = 8  # of them without --thorough
+FEW = 4  # of them without --thorough
 
 
 def reproducible(ranks: int, **settings: str) -> str:

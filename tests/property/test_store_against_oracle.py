@@ -87,7 +87,7 @@ def run_step(session: Session, qubits: tuple, oracle: Oracle, what, name, order,
 def test_the_store_equals_a_dense_simulation(isa, single_precision, planned_from, monkeypatch):
     monkeypatch.setenv("QMPI_ISA", isa)
 
-    @settings(max_examples=150, deadline=None, derandomize=True, database=None)
+    @settings(derandomize=True, database=None)
     @given(st.lists(step, max_size=25))
     def law(steps):
         session = Session(Arena.create(1, 1, False, single_precision, 1 << 24), 0)

@@ -17,7 +17,7 @@ from qmpi.engine import kernels_reference as twins
 kernels = _core.kernels
 
 # Hypothesis prints the failing example and the blob that replays it; runs are the same everywhere.
-law = settings(deadline=None, print_blob=True, derandomize=True, max_examples=150)
+law = settings(derandomize=True)
 
 every_isa = pytest.mark.parametrize("isa", kernels.available())
 both_precisions = pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
@@ -331,7 +331,7 @@ LARGE = 16
 
 @every_isa
 @both_precisions
-@pytest.mark.parametrize("bit", [0, 1, 2, 3, 9, 14, 15])
+@pytest.mark.parametrize("bit", [0, 3, 9, 15, *(pytest.param(bit, marks=pytest.mark.thorough) for bit in (1, 2, 14))])
 def test_every_kernel_equals_its_twin_on_low_middle_and_top_bits_of_a_large_state(isa, dtype, bit):
     psi = random_state(LARGE, dtype, bit)
     partner = (bit + 5) % LARGE

@@ -260,7 +260,7 @@ def test_a_link_stays_one_and_a_file_of_the_user_s_beside_it_is_not_touched(on: 
 
 
 @pytest.mark.parametrize("dtype", ["complex128", "complex64"])
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.thorough) for seed in range(2, 6))])
 @pytest.mark.parametrize(
     ("ranks", "ranks_per_node", "qubits"), [(2, "1", 2), (4, "1", 3), (4, "1", 4), (8, "1", 4), (8, "1", 5), (8, "2", 3)]
 )

@@ -39,6 +39,7 @@ def test_a_law_that_hangs_is_named_with_where_its_ranks_are(world: str) -> None:
     assert "Timeout" in run.output and "waits_for_what_never_comes" in run.output, run.tail()
 
 
+@pytest.mark.thorough
 @pytest.mark.parametrize("world", WORLDS)
 def test_a_law_whose_process_dies_is_named_and_the_next_is_tested(world: str) -> None:
     run = laws("dies_on_one_rank.py", world)
@@ -101,6 +102,7 @@ def test_a_rank_that_fails_ends_all_ranks_and_says_why() -> None:
     assert "[rank 1]" in run.output and "rank 1 is wrong on purpose" in run.output, run.tail()
 
 
+@pytest.mark.thorough
 def test_a_rank_that_hangs_ends_all_ranks_and_shows_where() -> None:
     run = by_hand("hangs_on_one_rank.py")
     assert run.code not in (0, None), run.tail()
