@@ -42,5 +42,5 @@ _UNTOLD = (
     "gates.table.Step",
     "runtime.obligations.Side",
 )
-nitpick_ignore = [("py:class", name) for name in ("ArrayLike", "Buffer", "Qubits", *(f"qmpi.{name}" for name in _UNTOLD))]
+nitpick_ignore = [("py:class", name) for name in ("ArrayLike", "Buffer", "Operand", "Qubits", "qmpi.world.order.Order", *(f"qmpi.{name}" for name in _UNTOLD))]
 nitpick_ignore_regex = [("py:.*", r"(numpy|mpi4py|pathlib|collections\.abc|types|typing)\..*")]
