@@ -33,14 +33,17 @@ nb_execution_mode = "off"
 autodoc_member_order = "bysource"
 autodoc_typehints_format = "short"
 
-# What signatures name and nobody needs a page for; `Qubits` is a Qubit or a Register, `Buffer` these or IN_PLACE.
+# What signatures name and nobody needs a page for; `Qubits` and `Operand` are a Qubit, a Register or a list of these, `Buffer` these or
+# IN_PLACE, `AnyRequest` a Request, persistent or not.
+_ALIASES = ("AnyRequest", "ArrayLike", "Buffer", "Operand", "Qubits")
 _UNTOLD = (
     "comm.request.Result",
     "comm.persistent.Result",
     "comm.transfer.Transfer",
+    "world.order.Order",
     "world.threads.Result",
     "gates.table.Step",
     "runtime.obligations.Side",
 )
-nitpick_ignore = [("py:class", name) for name in ("ArrayLike", "Buffer", "Operand", "Qubits", "qmpi.world.order.Order", *(f"qmpi.{name}" for name in _UNTOLD))]
+nitpick_ignore = [("py:class", name) for name in (*_ALIASES, *(f"qmpi.{name}" for name in _UNTOLD))]
 nitpick_ignore_regex = [("py:.*", r"(numpy|mpi4py|pathlib|collections\.abc|types|typing)\..*")]
