@@ -1,13 +1,10 @@
 """For tests of programs: outcomes that are prescribed, and what a rank holds and owes. None of it is part of the standard.
 
-```python
-from qmpi import testing
-
-testing.force_outcomes(comm, [1, 0])  # whatever this rank measures next
-with testing.timeout(comm, 5.0):
-    comm.recv(source=1)
-assert testing.qubits_held(comm) == 0
-```
+Example:
+    >>> testing.force_outcomes(comm, [1, 0])  # what this rank finds next
+    >>> with testing.timeout(comm, 5.0):
+    ...     comm.recv(source=1)
+    >>> assert testing.qubits_held(comm) == 0
 """
 
 from __future__ import annotations
