@@ -233,8 +233,7 @@ def test_a_list_of_qubits_is_taken_wherever_a_register_is(comm: qmpi.Comm, shape
         comm.unallreduce(q, out)
     comm.pauli_rotation(0.0, "ZZZ", shape(q))
     assert comm.measure(shape(q)) == [(1, 1, 1)] * size
-    np.testing.assert_allclose(np.abs(comm.statevector([shape(q)[0]])), [0, 1], atol=1e-5)
-    np.testing.assert_allclose(comm.density_matrix([q[0]]), [[0, 0], [0, 1]], atol=1e-5)
+    assert abs(abs(comm.statevector([shape(q)[0]])[-1]) - 1) < 1e-5 and abs(comm.density_matrix([q[0]])[-1, -1] - 1) < 1e-5
     assert (q + shape(out))[3:] == out and Register(shape(q)) == q
     qmpi.reset(shape(q))
     comm.free(shape(q))
