@@ -6,7 +6,6 @@ import io
 import os
 import stat
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from secrets import token_hex
@@ -161,6 +160,8 @@ def _write(h5py: Any, path: str, mode: str, fill: Callable[[Any], Iterator[None]
 
     In a thread of its own: Ctrl-C, which Python raises in a rank's thread, would be one more failure inside of HDF5.
     """
+    from concurrent.futures import ThreadPoolExecutor  # as slow to import as a tenth of qmpi
+
     given_up = Event()
 
     def work() -> None:
